@@ -1,0 +1,1 @@
+"""The roof: speaks OCPP-J, owns the event loop, holds the adapters to the world and composes the agent."""
