@@ -85,9 +85,7 @@ CATALOGUE: Final[Mapping[str, CatalogueEntry]] = {
     SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE: _owed("L01.FR.02"),
     SecurityEventType.INVALID_CENTRAL_SYSTEM_CERTIFICATE: _owed("OCTT TC_078"),
     SecurityEventType.INVALID_CHARGE_POINT_CERTIFICATE: _owed("OCTT TC_077"),
-    SecurityEventType.INVALID_TLS_VERSION: _owed(
-        "kin of TC_078: the operator learns why the link was refused"
-    ),
+    SecurityEventType.INVALID_TLS_VERSION: _owed("kin of TC_078: the operator learns why the link was refused"),
     SecurityEventType.INVALID_TLS_CIPHER_SUITE: _owed("A00.FR.318 speaks of SecurityEventNotification.req"),
 }
 
@@ -110,9 +108,7 @@ class SecurityEvent:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.type) <= MAX_TYPE_LENGTH:
-            raise ValueError(
-                f"a security event type has 1 to {MAX_TYPE_LENGTH} characters, not {len(self.type)}"
-            )
+            raise ValueError(f"a security event type has 1 to {MAX_TYPE_LENGTH} characters, not {len(self.type)}")
         if self.tech_info is not None and len(self.tech_info) > MAX_TECH_INFO_LENGTH:
             object.__setattr__(self, "tech_info", self.tech_info[:MAX_TECH_INFO_LENGTH])
 
@@ -123,4 +119,4 @@ class SecurityEvent:
 
 
 RaiseEvent = Callable[[str, str | None], Awaitable[None]]
-"""Port of everybody who notices a security event: ``await raise_event(type, tech_info)`` returns when it is recorded."""
+"""Port of all who notice a security event: ``await raise_event(type, tech_info)`` returns once it is recorded."""
