@@ -1,0 +1,80 @@
+"""The hardware port: all that the agent asks of a board, and all that a board may tell the agent.
+
+A vendor's driver is a class with the methods of `Hardware`, registered under the entry point group
+``chargepoint.hardware`` and named by ``[hardware] driver`` in config.toml. The agent calls it on the event loop, so a
+driver moves slow work to a thread of its own. What happens on the board reaches the agent as a `Notice`, through the
+function that `start` hands over; that function may be called from the event loop only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class ResetKind(StrEnum):
+    """The two resets of Reset.req."""
+
+    HARD = "Hard"
+    SOFT = "Soft"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorFaulted:
+    """A connector (0: the whole Charge Point) cannot be used.
+
+    Attributes:
+        connector: 0 to the number of connectors.
+        error_code: a ChargePointErrorCode of OCPP 1.6, for instance ``GroundFailure``.
+        info: free text for the operator, at most 50 characters go over the wire.
+    """
+
+    connector: int
+    error_code: str
+    info: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorCleared:
+    """The fault of a connector (0: the whole Charge Point) is gone."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class TamperDetected:
+    """The tamper sensor fired (section 8: TamperDetectionActivated)."""
+
+    info: str | None = None
+
+
+Notice = ConnectorFaulted | ConnectorCleared | TamperDetected
+Notify = Callable[[Notice], None]
+
+
+class Hardware(Protocol):
+    """What a board can do for the agent."""
+
+    @property
+    def boot_id(self) -> str:
+        """A text that stays the same until the device boots again: a crash of the agent does not change it."""
+
+    @property
+    def firmware_version(self) -> str | None:
+        """The version that runs, or None where the board does not know (then config.toml says it)."""
+
+    def system_time(self) -> datetime:
+        """The board's clock, aware UTC; it may be wrong."""
+
+    async def set_system_time(self, moment: datetime) -> bool:
+        """Set the board's clock; False where it cannot be set (the agent then keeps an offset of its own)."""
+
+    async def start(self, notify: Notify) -> None:
+        """Begin to work: from now on `notify` is told what happens. Raises OSError where the board does not answer."""
+
+    async def stop(self) -> None:
+        """End orderly; nothing is notified afterwards."""
+
+    def reboot(self, kind: ResetKind) -> None:
+        """Restart the device. Called last, when everything of the agent is closed; it need not return."""
