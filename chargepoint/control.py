@@ -78,6 +78,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError or LookupError (no such group) with the path in its text."""
+        group_id = _group_id(self._group) if self._group else None
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old_mask = os.umask(0o177)
@@ -88,8 +89,8 @@ class ControlServer:
             raise
         finally:
             os.umask(old_mask)
-        if self._group:
-            os.chown(self._path, -1, _group_id(self._group))
+        if group_id is not None:
+            os.chown(self._path, -1, group_id)
             self._path.chmod(0o660)
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE_BYTES)
 
