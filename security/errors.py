@@ -1,10 +1,15 @@
-"""The errors of the ground floor, sorted by who is at fault; plain data, nothing is imported.
+"""The errors of the ground floor, sorted by who is at fault; plain data, nothing of the house is imported.
 
 SecurityError
-├── CertificateError   a certificate or key that was handed in is not acceptable
-├── StoreError         the certificate store's disk failed
-└── TlsFault           the peer's TLS, or its certificate, is not acceptable (security/tls.py)
+├── CertificateError     a certificate, a chain or a key that was handed in is not acceptable
+├── DurableError         the disk did not do what it was told (security/durable.py)
+│   ├── StorageFull      no space, or no quota, is left
+│   ├── StorageReadOnly  nothing may be changed there
+│   └── StorageFailed    anything else
+└── TlsFault             the peer's TLS, or its certificate, is not acceptable (security/tls.py)
 """
+
+from pathlib import Path
 
 
 class SecurityError(Exception):
@@ -12,8 +17,45 @@ class SecurityError(Exception):
 
 
 class CertificateError(SecurityError):
-    """Raised when a certificate, a chain or a key that came in cannot be accepted; the text says why."""
+    """Raised when a certificate, a chain or a key that came in cannot be accepted.
+
+    Attributes:
+        reason: why, in one line, without a word of what came in.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
-class StoreError(SecurityError):
-    """Raised when the certificate store cannot be read or written; nothing was changed."""
+class DurableError(SecurityError):
+    """Raised when a file cannot be read, written, renamed or removed.
+
+    Attributes:
+        path: what was to be read or changed.
+        what: what went wrong, in one line.
+        advice: what a person can do about it, in one line.
+    """
+
+    advice = "check the disk and the kernel's log"
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}: {self.advice}")
+        self.path = path
+        self.what = what
+
+
+class StorageFull(DurableError):
+    """Raised when the file system has no space left, or the agent's user no quota."""
+
+    advice = "free space on the file system that holds the state directory"
+
+
+class StorageReadOnly(DurableError):
+    """Raised when the file system is read-only, or the agent's user may not write there."""
+
+    advice = "mount the file system writable and give the state directory to the agent's user"
+
+
+class StorageFailed(DurableError):
+    """Raised when the disk failed in any other way."""
