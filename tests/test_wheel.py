@@ -38,6 +38,7 @@ def succeed(*command: str | Path, directory: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
     # A copy is built: the tree itself may hold the remains of an older build, which setuptools would pack too.
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info"))
     succeed(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source, directory=folder)
