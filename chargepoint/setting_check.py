@@ -1,0 +1,108 @@
+"""The checks of single values of config.toml that need more than a type and bounds.
+
+Each takes the text and returns the reason why it is refused, None when it is good. Pure: no files, no network.
+"""
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from security.server_name import is_ip_address
+
+MAX_HOST_CHARACTERS: Final = 253  #: characters; RFC 1035, the longest name that DNS can carry
+MAX_URL_CHARACTERS: Final = 512  #: characters; OCPP 2.0.1 gives ocppCsmsUrl 512, 1.6 is silent
+
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|www\.", re.IGNORECASE)
+_ADDRESS_WITH_PORT = re.compile(r"\[?(?P<address>[0-9A-Fa-f.:]+?)\]?(:\d{1,5})?")
+
+
+def check_identity(identity: str) -> str | None:
+    """Judge the Charge Point identity: it is the user name of HTTP Basic authentication (A00.FR.204, A00.FR.303)."""
+    if ":" in identity:
+        return "must not hold a colon, which ends the user name in HTTP Basic authentication (A00.FR.204)"
+    return None
+
+
+def check_serial_number(serial_number: str) -> str | None:
+    """Judge the serial number, which becomes the CN of the Charge Point certificate (A00.FR.511).
+
+    `security.certificate` has the rule for CNs that come in; here it is wider, and `cryptography` need not be loaded.
+    """
+    if _URL_LIKE.match(serial_number):
+        return "must not look like a URL, since it becomes the CN of the certificate (A00.FR.511)"
+    bare = _ADDRESS_WITH_PORT.fullmatch(serial_number)
+    if bare is not None and is_ip_address(bare["address"]):
+        return "must not look like an IP address, since it becomes the CN of the certificate (A00.FR.511)"
+    return None
+
+
+def check_url(url: str) -> str | None:
+    """Judge the address of a Central System."""
+    if len(url) > MAX_URL_CHARACTERS:
+        return f"must have at most {MAX_URL_CHARACTERS} characters, these are {len(url)}"
+    # urlsplit drops some white space silently, so it is looked for first.
+    if " " in url or not url.isprintable():
+        return "must not hold spaces or unprintable characters"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if parts.scheme not in {"ws", "wss"}:
+        return "must begin with ws:// or wss://"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password; the identity and AuthorizationKey are sent (A00.FR.203)"
+    if "?" in url or "#" in url:
+        return "must not hold a query or fragment, since the identity is appended to it"
+    if port == 0:
+        return "must not name port 0"
+    return _path_fault(parts) or check_host(parts.hostname or "")
+
+
+def check_server_name(name: str) -> str | None:
+    """Judge the name that the certificate of the Central System must bear."""
+    if is_ip_address(name):
+        return "must be a name, since certificates of Central Systems bear names (A00.FR.510)"
+    return check_host(name)
+
+
+def check_host(host: str) -> str | None:
+    """Judge the host part of a URL: a DNS name, internationalised or not, or an IP address without brackets."""
+    if not host:
+        return "names no host"
+    if is_ip_address(host):
+        return None
+    try:
+        # The codec is slow to load and most names are ASCII.
+        ascii_host = (host if host.isascii() else host.encode("idna").decode("ascii")).removesuffix(".")
+    except UnicodeError:
+        return f"the host {host} is not a valid name"
+    if len(ascii_host) > MAX_HOST_CHARACTERS:
+        return f"the host must have at most {MAX_HOST_CHARACTERS} characters"
+    labels = ascii_host.split(".")
+    if labels[-1].isdigit() or not all(map(_HOST_LABEL.fullmatch, labels)):
+        return f"the host {host} is not a valid name"
+    return None
+
+
+def check_proxy(proxy: str) -> str | None:
+    """Judge the proxy: none, that of the environment, or a URL that `websockets` understands."""
+    if proxy in {"", "environment"}:
+        return None
+    if " " in proxy or not proxy.isprintable():
+        return "must not hold spaces or unprintable characters"
+    try:
+        parts = urlsplit(proxy)
+        _ = parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if parts.scheme not in {"http", "https"}:
+        return 'must be "", "environment", or a URL that begins with http:// or https://'
+    return check_host(parts.hostname or "")
+
+
+def _path_fault(parts: SplitResult) -> str | None:
+    if not parts.path.isascii():
+        return "must be ASCII in its path; write other characters percent-encoded"
+    return None
