@@ -49,7 +49,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StateSettings",
-    "describe_settings",
+    "describe_all",
     "load",
 ]
 
@@ -120,7 +120,7 @@ def load(path: Path) -> Settings:
     return replace(settings, warnings=tuple(_warnings(settings)))
 
 
-def describe_settings() -> Iterator[Description]:
+def describe_all() -> Iterator[Description]:
     """Yield the description of each key of each table but [configuration], in the order of the file."""
     for name, kind in TABLES.items():
         yield from describe(kind, name)
