@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 CODE := $(wildcard chargepoint security firmware logs tests benchmarks docs)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check bench matrix docs lock clean
+.PHONY: help demo test check bench matrix docs lock wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make matrix   requirement id -> tests -> source lines"
 	@echo "make docs     write the generated pages of docs/ again"
 	@echo "make lock     resolve the dependencies again and write both lock files"
+	@echo "make wheel    build the wheel in dist/, for a board"
 	@echo "make clean    remove what was built and the virtual environment"
 
 demo: $(INSTALLED)
@@ -66,6 +67,10 @@ lock:
 	@test -x build/uv/bin/uv || { "$(PYTHON)" -m venv build/uv && build/uv/bin/python $(PIP_INSTALL) uv; }
 	$(RESOLVE) --all-extras --output-file requirements.lock $(ARGS)
 	$(RESOLVE) --constraints requirements.lock --output-file deploy/requirements.lock
+
+wheel: $(INSTALLED)
+	rm -rf build/lib build/bdist.* dist
+	$(PY) -m build --wheel --no-isolation
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
