@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from security.errors import CertificateError
 
 MAX_PEM_CHARACTERS: Final = 65_536  #: characters; six times certificateChain of CertificateSigned.req, for local files
-MAX_CHAIN_CERTIFICATES: Final = 10  #: certificates; a Charge Point's chain has two or three
+MAX_CERTIFICATES: Final = 20  #: certificates in one text; a chain has two or three, a bundle of roots some more
 MAX_SERIAL_BYTES: Final = 20  #: bytes; RFC 5280 4.1.2.2, and serialNumber of CertificateHashDataType has 40 digits
 MIN_RSA_BITS: Final = 2048  #: bits; A00.FR.502, for DSA too
 MIN_EC_BITS: Final = 224  #: bits; A00.FR.503
@@ -170,8 +170,8 @@ def parse_chain(text: str) -> tuple[Certificate, ...]:
     blocks = text.count(_PEM_BEGIN)
     if not blocks:
         raise CertificateError("no certificate in PEM was found")
-    if blocks > MAX_CHAIN_CERTIFICATES:
-        raise CertificateError(f"more than {MAX_CHAIN_CERTIFICATES} PEM blocks came")
+    if blocks > MAX_CERTIFICATES:
+        raise CertificateError(f"more than {MAX_CERTIFICATES} PEM blocks came")
     try:
         parsed = x509.load_pem_x509_certificates(text.encode("utf-8", errors="replace"))
     except ValueError as error:

@@ -116,6 +116,17 @@ def read(path: Path, *, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
+def files(directory: Path, *, suffix: str) -> tuple[Path, ...]:
+    """Return the files of a directory whose names end with `suffix`, by name; none where there is no directory.
+
+    Raises:
+        DurableError: the directory cannot be read.
+    """
+    # Not `Path.glob`, which takes a directory that may not be read for an empty one.
+    with _mapped(directory, "cannot be read"):
+        return _files(directory, suffix)
+
+
 def remove(path: Path) -> None:
     """Remove a file durably; one that is not there is no error, so that a removal may be repeated.
 
@@ -164,6 +175,8 @@ def set_aside(path: Path) -> Path:
 def sweep(directory: Path) -> tuple[Path, ...]:
     """Remove the temporary files that a power cut left behind; to be called before anything else writes there.
 
+    A directory that is not there has none.
+
     Returns:
         What was removed.
 
@@ -171,12 +184,21 @@ def sweep(directory: Path) -> tuple[Path, ...]:
         DurableError: the directory cannot be read or changed.
     """
     with _mapped(directory, "cannot be cleaned up"):
-        orphans = tuple(sorted(directory.glob(f".*{_TEMPORARY_SUFFIX}")))
+        orphans = tuple(path for path in _files(directory, _TEMPORARY_SUFFIX) if path.name.startswith("."))
         for orphan in orphans:
             operations.unlink(orphan)
         if orphans:
             operations.fsync_directory(directory)
     return orphans
+
+
+def _files(directory: Path, suffix: str) -> tuple[Path, ...]:
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(suffix) and entry.is_file())
+    except FileNotFoundError:
+        return ()
+    return tuple(directory / name for name in names)
 
 
 @contextmanager

@@ -1,0 +1,98 @@
+"""The Charge Point's own certificate: its chain and the private key that fits, as the TLS client presents them.
+
+Guaranteed: in a chain that `match` has accepted, the leaf is first, each certificate is signed by the next one, and the
+key is the leaf's.
+
+Not done here: files, dates and properties (certificate.py), whether a Central System will trust the chain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from security.certificate import Certificate
+from security.errors import CertificateError
+from security.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """An installed Charge Point certificate; both files lie in the certificate store.
+
+    Attributes:
+        certificate_file: the chain in PEM, leaf first.
+        key_file: the private key in PEM.
+        chain: the chain, leaf first.
+    """
+
+    certificate_file: Path
+    key_file: Path
+    chain: tuple[Certificate, ...]
+
+    @property
+    def leaf(self) -> Certificate:
+        """The Charge Point's own certificate."""
+        return self.chain[0]
+
+
+def match(certificates: Sequence[Certificate], key_pem: Secret) -> tuple[tuple[Certificate, ...], Secret]:
+    """Find the certificate that the key belongs to and put its issuers behind it.
+
+    Args:
+        certificates: in any order, with or without the root.
+        key_pem: the private key in PEM, not encrypted.
+
+    Returns:
+        The chain, leaf first and without the root, which the peer has or does not trust, and the key as PKCS #8 in PEM.
+
+    Raises:
+        CertificateError: the key cannot be read or fits none of them, or one of them does not belong to the chain.
+    """
+    try:
+        key = load_pem_private_key(key_pem.reveal(), password=None)
+    except TypeError:
+        raise CertificateError("the private key is encrypted, and nobody could type its password at a start") from None
+    except (ValueError, UnsupportedAlgorithm):
+        # Without the cause: what the parser says of a key is nobody's business.
+        raise CertificateError("the private key is not a key in PEM") from None
+    public_key = key.public_key()
+    leaf = next((one for one in certificates if one.x509.public_key() == public_key), None)
+    if leaf is None:
+        raise CertificateError("the private key belongs to none of the certificates")
+    normal = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return _chained(leaf, [one for one in certificates if one != leaf]), Secret(normal)
+
+
+def newest(pairs: Sequence[ClientCertificate], now: datetime | None) -> ClientCertificate | None:
+    """Choose the certificate to present: the newest by notBefore of those that are valid (A02.FR.09, A02.FR.08).
+
+    Where none is valid, the one that was so last is presented all the same, else the one that will be so first: the
+    Central System judges it, and a Charge Point that presents nothing has locked itself out.
+
+    Args:
+        pairs: all that is installed.
+        now: the agent's time; None while its clock is not set: then no date counts but notBefore.
+    """
+
+    def rank(pair: ClientCertificate) -> tuple[bool, bool, float]:
+        leaf, began_at = pair.leaf, pair.leaf.not_before.timestamp()
+        begun = leaf.has_begun(now)
+        return begun and not leaf.has_expired(now), begun, began_at if begun else -began_at
+
+    return max(pairs, key=rank, default=None)
+
+
+def _chained(leaf: Certificate, others: list[Certificate]) -> tuple[Certificate, ...]:
+    chain = [leaf]
+    while (issuer := next((one for one in others if chain[-1].is_signed_by(one)), None)) is not None:
+        others.remove(issuer)
+        chain.append(issuer)
+    if others:
+        raise CertificateError(f"{len(others)} of the certificates did not sign the Charge Point certificate's chain")
+    if len(chain) > 1 and chain[-1].is_self_issued:
+        chain.pop()
+    return tuple(chain)
