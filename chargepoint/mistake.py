@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chargepoint.redact import MASK
+
 MAX_SHOWN_CHARACTERS: Final = 80  #: characters; a value longer than a line is cut, the file holds the rest
-MASK: Final = "<secret>"
 NOWHERE: Final = "-"
 
 _SECRET_NAME = re.compile(r"auth[a-z]*_?key|pass(word|phrase)|secret", re.IGNORECASE)
 _SECRET_TEXT = re.compile(r"[0-9A-Fa-f]{32,}|-----BEGIN [A-Z ]*PRIVATE KEY")
-_URL_CREDENTIALS = re.compile(r"//[^/?#]*@")
+_URL_CREDENTIALS = re.compile(r"(?<=//).*@", re.DOTALL)
+"""Wider than in redact.py: this URL may be broken, and the password may be what broke it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def show(value: object) -> str:
         case str() if _SECRET_TEXT.search(value):
             return MASK
         case str():
-            text = '"' + _URL_CREDENTIALS.sub(f"//{MASK}@", value) + '"'
+            text = '"' + _URL_CREDENTIALS.sub(f"{MASK}@", value) + '"'
         case int() if value.bit_length() > MAX_SHOWN_CHARACTERS:
             return "(a very large number)"
         case Mapping():
