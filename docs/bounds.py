@@ -21,6 +21,9 @@ PACKAGES: Final = ("chargepoint", "firmware", "logs", "security")
 NO_BOUND: Final = "code"
 """The unit of a number that bounds nothing, such as an error code of a protocol."""
 
+BOUND_WORDS: Final = frozenset({"MAX", "MIN", "LIMIT", "TIMEOUT", "BYTES", "CHARACTERS", "LENGTH", "SECONDS"})
+"""What tells a bound from a number of a wire format among the private names, which need no comment otherwise."""
+
 _HEAD: Final = """\
 # Bounds
 
@@ -56,16 +59,11 @@ def constants() -> Iterator[Constant]:
 def constants_of(source: str, where: str) -> Iterator[Constant]:
     """Yield the constants of one module."""
     comments = _comments(source)
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value, annotation=annotation):
-                final = "Final" in ast.unparse(annotation)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                final = False
-            case _:
-                continue
-        if name.isupper() and _is_amount(value):
-            unit, _, precedent = comments.get(node.end_lineno or node.lineno, "").partition(";")
+    for name, value, node, final in _assignments(ast.parse(source)):
+        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        comment = next((comments[line] for line in lines if line in comments), "")
+        if name.isupper() and _is_amount(value) and (comment or _must_speak(name, value)):
+            unit, _, precedent = comment.partition(";")
             yield Constant(name, where, node.lineno, _text(value, source), unit.strip(), precedent.strip(), final)
 
 
@@ -93,6 +91,27 @@ def page() -> str:
     )
 
 
+def _assignments(module: ast.Module) -> Iterator[tuple[str, ast.expr, ast.stmt, bool]]:
+    """Yield name, value, statement and whether it is Final; of a class only what is, for the rest are its fields."""
+    for node in module.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                yield name, value, node, _is_final(node)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                yield name, value, node, False
+            case ast.ClassDef(body=body):
+                final = [each for each in body if isinstance(each, ast.AnnAssign) and _is_final(each)]
+                yield from _assignments(ast.Module(body=list(final), type_ignores=[]))
+
+
+def _is_final(node: ast.AnnAssign) -> bool:
+    return "Final" in ast.unparse(node.annotation)
+
+
+def _must_speak(name: str, value: ast.expr) -> bool:
+    return not name.startswith("_") or isinstance(value, ast.Call) or not BOUND_WORDS.isdisjoint(name.split("_"))
+
+
 def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(iter(source.splitlines(keepends=True)).__next__)
     return {token.start[0]: token.string[2:] for token in tokens if token.string.startswith("#:")}
@@ -116,9 +135,13 @@ def _is_amount(value: ast.expr) -> bool:
 def _text(value: ast.expr, source: str) -> str:
     match value:
         case ast.Call(args=[], keywords=parts):
-            return " ".join(f"{ast.get_source_segment(source, part.value)} {part.arg}" for part in parts)
+            return " ".join(_span(ast.get_source_segment(source, part.value) or "", part.arg or "") for part in parts)
         case _:
             return ast.get_source_segment(source, value) or ""
+
+
+def _span(amount: str, unit: str) -> str:
+    return f"{amount} {unit.removesuffix('s') if amount == '1' else unit}"
 
 
 def _number(bound: float | None) -> str:

@@ -26,9 +26,12 @@ def test_every_number_is_final() -> None:
     [
         ("MAX: Final = 262_144  #: bytes; fits", ("262_144", "bytes", "fits", True)),
         ("MAX: Final[int] = 64 * 1024  #: bytes; fits; always", ("64 * 1024", "bytes", "fits; always", True)),
-        ("WAIT: Final = timedelta(minutes=1)  #: time; short", ("1 minutes", "time", "short", True)),
+        ("WAIT: Final = timedelta(minutes=1)  #: time; short", ("1 minute", "time", "short", True)),
         ("CODE: Final = -32700  #: code; JSON-RPC", ("-32700", "code", "JSON-RPC", True)),
         ("WAIT: Final = timedelta(\n    days=2,\n)  #: time; long", ("2 days", "time", "long", True)),
+        ("_MAX: Final = 9", ("9", "", "", True)),
+        ("class A:\n    MAX: Final = 5  #: tries; enough", ("5", "tries", "enough", True)),
+        ("MAX: Final = (\n    2  #: labels; long reason\n)", ("2", "labels", "long reason", True)),
         ("SHARE = 0.5  # half", ("0.5", "", "", False)),
         ("MAX: Final = 3  #: tries", ("3", "tries", "", True)),
     ],
@@ -39,7 +42,16 @@ def test_reads_a_constant(line: str, expected: tuple[str, str, str, bool]) -> No
 
 
 @pytest.mark.parametrize(
-    "line", ['NAME: Final = "text"', "FLAG: Final = True", "lower = 3", "NOT_SET: int", "A, B = 1, 2"]
+    "line",
+    [
+        'NAME: Final = "text"',
+        "FLAG: Final = True",
+        "lower = 3",
+        "NOT_SET: int",
+        "A, B = 1, 2",
+        "class Profile(IntEnum):\n    BASIC = 1",
+        "_TYPE: Final = 0x16",
+    ],
 )
-def test_passes_over_what_is_no_amount(line: str) -> None:
+def test_passes_over_what_bounds_nothing(line: str) -> None:
     assert not list(bounds.constants_of(line, "module.py"))
