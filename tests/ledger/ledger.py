@@ -128,9 +128,9 @@ class Ledger:
             yield f"{test}: the requirement marker names no id"
         if len(claimed) > MAX_IDS_PER_TEST:
             yield f"{test}: names {len(claimed)} requirements, at most {MAX_IDS_PER_TEST} are allowed"
-        yield from (
-            f"{test}: names {name!r}, which is not in the ledger" for name in claimed if name not in self.requirements
-        )
+        for name in claimed:
+            if str(name) not in self.requirements:
+                yield f"{test}: names {name!r}, which is not in the ledger"
 
     def mention_faults(self, mentions: Mapping[str, Iterable[object]]) -> Iterator[str]:
         """The source lines that name an id which is not in the ledger."""
