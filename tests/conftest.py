@@ -1,10 +1,12 @@
-"""What holds for every test: a test leaves no task behind."""
+"""What holds for every test: it leaves no task behind, and it is held against the ledger of requirements."""
 
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
 
 import pytest
+
+pytest_plugins = ["tests.ledger.plugin"]
 
 
 @pytest.fixture(autouse=True)
