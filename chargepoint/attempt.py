@@ -1,0 +1,90 @@
+"""What one attempt to connect is made with: profile, address, credentials and trust, as they are at that moment.
+
+Pure data. An attempt that lacks a piece is not made, and never made in a weaker profile instead (A00.FR.001,
+A00.FR.005): `impediment` says what is missing.
+"""
+
+import base64
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from chargepoint.failure import Failure
+from security.profile import SecurityProfile, missing_piece, url_fits
+from security.secret import Secret
+from security.server_name import is_ip_address
+from security.tls import ClientKeyPair
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to connect.
+
+    Attributes:
+        profile: the security profile.
+        url: the address of the Central System, without the identity.
+        identity: the Charge Point identity: end of the address and user name of HTTP Basic.
+        authorization_key: the password, the bytes that the hex digits of AuthorizationKey stand for.
+        roots: the installed CentralSystemRootCertificates, PEM.
+        client_certificate: the Charge Point certificate and its key.
+        tls_server_name: the name that the peer's certificate must bear where that is not the URL's host.
+        allow_wildcards: the value of AllowCentralSystemTLSWildcards.
+    """
+
+    profile: SecurityProfile
+    url: str
+    identity: str
+    authorization_key: Secret | None = None
+    roots: tuple[bytes, ...] = ()
+    client_certificate: ClientKeyPair | None = None
+    tls_server_name: str | None = None
+    allow_wildcards: bool = False
+
+    @property
+    def address(self) -> str:
+        """The URL that is connected to: the identity is the last segment of its path, percent-encoded."""
+        return f"{self.url.rstrip('/')}/{quote(self.identity, safe='')}"
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the channel is TLS: always in profiles 2 and 3, in profile 0 where the URL says so."""
+        return urlsplit(self.url).scheme == "wss"
+
+    @property
+    def server_name(self) -> str:
+        """The name that goes out as SNI and that the peer's certificate must bear."""
+        return (self.tls_server_name or urlsplit(self.url).hostname or "").removesuffix(".")
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers of ours in the upgrade: the Basic credentials in profiles 1 and 2, and nowhere else.
+
+        A00.FR.202, 203, 204, 205 and A00.FR.301, 302, 303, 304. The credentials are made of bytes, because the
+        password may hold any (docs/decisions/0041-basic-header-of-bytes.md).
+        """
+        if not self.profile.sends_basic or self.authorization_key is None:
+            return {}
+        credentials = self.identity.encode() + b":" + self.authorization_key.reveal()
+        return {"Authorization": "Basic " + base64.b64encode(credentials).decode("ascii")}
+
+    def impediment(self, *, system_trust_store: bool) -> Failure | None:
+        """Say why this attempt must not be made, None where it may.
+
+        Args:
+            system_trust_store: the machine's roots are trusted too, so that none needs to be installed.
+        """
+        if reason := url_fits(self.profile, self.url):
+            return Failure(reason, "correct [central_system] url, or urls for this profile")
+        missing = missing_piece(
+            self.profile,
+            has_password=self.authorization_key is not None,
+            has_root=bool(self.roots) or system_trust_store,
+            has_certificate=self.client_certificate is not None,
+        )
+        if missing:
+            return Failure(missing, "set it with chargepoint configure, or install it with chargepoint install")
+        if not self.uses_tls:
+            return None
+        if not self.roots and not system_trust_store:
+            return Failure("no CentralSystemRootCertificate is installed", "install one with chargepoint install")
+        if is_ip_address(self.server_name):
+            return Failure("the URL holds an IP address, which no certificate bears", "set tls_server_name")
+        return None

@@ -1,0 +1,116 @@
+"""Why a connection to the Central System could not be made, in words for people and as a security event if it is one.
+
+Every exception that an attempt to connect can end with is mapped here, once, to a `Failure`: plain data, without the
+exception, so that nothing it refers to stays in memory or reaches a log.
+
+FailedToAuthenticateAtCentralSystem is raised only where the Central System said so: HTTP 401 and 403, and TLS alerts
+about our certificate (security/tls_fault.py). A reset, an end of file, plain HTTP, DNS, a time-out, 404 and 5xx are no
+security event (docs/decisions/0042-tls-failures-and-events.md).
+
+Not done here: counting, raising events (outage.py, connection.py).
+"""
+
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from websockets import exceptions
+
+from security.event import SecurityEventType
+from security.handshake import Witness
+from security.tls_fault import classify
+
+SUBPROTOCOL: Final = "ocpp1.6"
+
+_ADVISE_ADDRESS: Final = "look at the URL, the network and the Central System"
+_ADVISE_SERVER: Final = "look at the Central System and whatever stands before it; the Charge Point tries again"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no connection.
+
+    Attributes:
+        what: the cause in one line; the same cause has the same text.
+        advice: what an operator can do about it.
+        event: the security event that it is, if it is one.
+        peer: subject, issuer and dates of the peer's certificates as far as seen.
+    """
+
+    what: str
+    advice: str
+    event: SecurityEventType | None = None
+    peer: str = ""
+
+    def __str__(self) -> str:
+        peer = f"; peer: {self.peer}" if self.peer else ""
+        return f"{self.what}; {self.advice}{peer}"
+
+
+class ConnectionFailed(Exception):
+    """Raised when an attempt to connect has failed.
+
+    Attributes:
+        failure: why.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.what)
+        self.failure = failure
+
+
+class WrongSubprotocol(exceptions.InvalidHandshake):
+    """Raised when the Central System upgraded the connection without agreeing to OCPP 1.6."""
+
+
+def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
+    """Map what an attempt to connect ended with.
+
+    Args:
+        error: the exception.
+        witness: what was seen of the TLS handshake.
+    """
+    if isinstance(error, ConnectionFailed):
+        return error.failure
+    if fault := classify(error, witness=witness):
+        return Failure(fault.what, fault.advice, fault.event, fault.peer)
+    match error:
+        case exceptions.InvalidStatus():
+            return _refusal(error.response.status_code)
+        case WrongSubprotocol() | exceptions.NegotiationError():
+            return Failure(f"the Central System did not agree to the subprotocol {SUBPROTOCOL}", _ADVISE_SERVER)
+        case exceptions.InvalidProxyStatus():
+            return Failure(f"the proxy answered HTTP {error.response.status_code}", "look at [connection] proxy")
+        case exceptions.ProxyError() | exceptions.InvalidProxy() | ImportError():
+            return Failure(
+                "the proxy cannot be used", "look at [connection] proxy; SOCKS needs the package python-socks"
+            )
+        case exceptions.InvalidHandshake():
+            return Failure("the peer does not answer as a WebSocket server", _ADVISE_ADDRESS)
+        case TimeoutError():
+            return Failure("the peer did not answer in time", _ADVISE_ADDRESS)
+        case socket.gaierror() | UnicodeError():
+            return Failure("the name of the Central System cannot be resolved", "look at the URL and at DNS")
+        case ConnectionError() | EOFError():
+            return Failure(f"the connection broke ({type(error).__name__})", _ADVISE_ADDRESS)
+        case OSError():
+            return Failure(f"the network failed ({error.strerror or type(error).__name__})", _ADVISE_ADDRESS)
+    return Failure(f"an unforeseen failure ({type(error).__name__})", "report it with the log")
+
+
+def _refusal(status: int) -> Failure:
+    match status:
+        case 401 | 403:
+            return Failure(
+                f"the Central System refuses this Charge Point (HTTP {status})",
+                "compare identity and AuthorizationKey, or the Charge Point certificate, with the Central System's",
+                SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CENTRAL_SYSTEM,
+            )
+        case 404:
+            return Failure(
+                "the Central System does not know this address (HTTP 404)", "look at the URL and the identity"
+            )
+        case _ if 300 <= status < 400:
+            # A redirect could lead the password to a stranger, or out of TLS.
+            return Failure(f"the Central System redirects (HTTP {status}), which is not followed", "correct the URL")
+    return Failure(f"the Central System answered HTTP {status} instead of an upgrade", _ADVISE_SERVER)
