@@ -59,7 +59,7 @@ def constants() -> Iterator[Constant]:
 def constants_of(source: str, where: str) -> Iterator[Constant]:
     """Yield the constants of one module."""
     comments = _comments(source)
-    for name, value, node, final in _assignments(ast.parse(source)):
+    for name, value, node, final in _assignments(ast.parse(source, where)):
         lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
         comment = next((comments[line] for line in lines if line in comments), "")
         if name.isupper() and _is_amount(value) and (comment or _must_speak(name, value)):

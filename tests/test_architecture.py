@@ -84,7 +84,7 @@ def sources() -> Mapping[str, Path]:
 
 @cache
 def tree(module: str) -> ast.Module:
-    return ast.parse(sources()[module].read_text(encoding="utf-8"))
+    return ast.parse(sources()[module].read_text(encoding="utf-8"), sources()[module].name)
 
 
 @cache

@@ -94,14 +94,6 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert said["Requires-Python"] == ">=3.11"
 
 
-def test_the_lock_of_a_board_is_part_of_the_whole_lock() -> None:
-    def pinned(lock: Path) -> dict[str, str]:
-        lines = [line.split(" ;")[0].rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines()]
-        return dict(line.split("==", 1) for line in lines if "==" in line and not line.startswith((" ", "#")))
-
-    assert pinned(LOCK).items() <= pinned(ROOT / "requirements.lock").items(), "run `make lock`"
-
-
 def test_the_command_answers_in_an_empty_environment(commands: Path, tmp_path: Path) -> None:
     told = succeed(commands / "chargepoint", "--help", directory=tmp_path)
     assert "demo" in told
