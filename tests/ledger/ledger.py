@@ -199,8 +199,8 @@ def _row_faults(name: str, row: object) -> Iterator[str]:
 def _verdict_faults(row: Mapping[str, object], sides: list[object]) -> Iterator[str]:
     match row.get("verdict"):
         case Verdict.TEST | Verdict.PLANNED as verdict:
-            if verdict == Verdict.PLANNED and not row.get("part"):
-                yield "'part' is missing: a planned row says which part of the agent brings it"
+            if not row.get("part"):
+                yield f"'part' is missing: a {verdict} row says which part of the agent brings it"
             if sides and not {Side.CHARGE_POINT, Side.CENTRAL_SYSTEM}.intersection(map(str, sides)):
                 yield f"a {verdict} row needs the side charge-point or central-system"
         case Verdict.NOT_OURS | Verdict.NOT_OBSERVABLE as verdict:
