@@ -268,7 +268,7 @@ def _usage_faults(certificate: Certificate, purpose: Purpose) -> Iterator[str]:
             fits = usage.key_cert_sign
         case Purpose.CENTRAL_SYSTEM:  # key encipherment and agreement: the static suites of A00.FR.318
             fits = usage.digital_signature or usage.key_encipherment or usage.key_agreement
-        case Purpose.CHARGE_POINT | Purpose.FIRMWARE_SIGNING:
+        case _:  # Charge Point and firmware signing
             fits = usage.digital_signature
     if not fits:
         yield f"its KeyUsage does not allow its use as a {purpose} certificate"

@@ -64,7 +64,7 @@ def match(certificates: Sequence[Certificate], key_pem: Secret) -> tuple[tuple[C
     if leaf is None:
         raise CertificateError("the private key belongs to none of the certificates")
     normal = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return _chained(leaf, [one for one in certificates if one != leaf]), Secret(normal)
+    return _chained(leaf, [one for one in dict.fromkeys(certificates) if one != leaf]), Secret(normal)
 
 
 def newest(pairs: Sequence[ClientCertificate], now: datetime | None) -> ClientCertificate | None:
