@@ -1,0 +1,350 @@
+"""The configuration: which value of each OCPP key holds, and how it is changed.
+
+A value comes from the first of these that has one:
+
+    set     by the Central System or a local command, in the database
+    given   in [configuration] of config.toml
+    device  what follows from the device, for instance NumberOfConnectors
+    default of the key
+
+- A change is on the disk before `Configuration.change` returns, and in force: subscribers have been called.
+- A change of a security parameter is recorded as ReconfigurationOfSecurityParameters *before* it is stored, without
+  the value (A01.FR.11, A01.FR.12): after a power cut in between the log has a change too many, never one too few.
+- The AuthorizationKey leaves by `authorization_key` only; it is in no listing, log line, error or repr.
+- What a later release stored and this one does not know stays in the database, unread.
+
+Not done here: closing the connection for a change that needs a new one (the handler does, after the answer).
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+from chargepoint.configuration_key import Access, Effect, Key, Kind, split_list
+from chargepoint.configuration_table import KEYS
+from chargepoint.database import Database
+from chargepoint.state import StateUnusable
+from security.event import RaiseEvent, SecurityEventType
+from security.secret import Secret
+
+__all__ = ["KEYS", "SCHEMA", "Change", "ChangeStatus", "Configuration", "Effect", "Known", "Listing", "Origin"]
+
+_log = logging.getLogger(__name__)
+
+SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS configuration (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    )
+    """,
+)
+
+MissingPrerequisite = Callable[[int], str | None]
+"""Port: what the Charge Point lacks to connect in a security profile, None where nothing (A05.FR.02 to A05.FR.04)."""
+
+_Value = str | Secret
+
+
+class Origin(StrEnum):
+    """Who wants a change."""
+
+    CENTRAL_SYSTEM = "the Central System"
+    LOCAL = "a local command"
+
+
+class ChangeStatus(StrEnum):
+    """What ChangeConfiguration.conf says."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    REBOOT_REQUIRED = "RebootRequired"
+    NOT_SUPPORTED = "NotSupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The outcome of a wish to change a key.
+
+    Attributes:
+        status: what ChangeConfiguration.conf says.
+        key: the exact name, or what was asked for where there is no such key.
+        effect: when the new value takes effect.
+        reason: why it was refused, for people, without the value; None where it was not.
+    """
+
+    status: ChangeStatus
+    key: str
+    effect: Effect = Effect.LIVE
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key of GetConfiguration.conf; without a value where it has none, or may not be read."""
+
+    key: str
+    readonly: bool
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What GetConfiguration.conf says."""
+
+    known: tuple[Known, ...]
+    unknown: tuple[str, ...]
+
+
+def device_values(connectors: int) -> Mapping[str, str]:
+    """Return what follows from the device: the keys that a person does not set, or need not.
+
+    Args:
+        connectors: how many there are.
+    """
+    rotations = (f"{connector}.Unknown" for connector in range(connectors + 1))
+    return {"NumberOfConnectors": str(connectors), "ConnectorPhaseRotation": ",".join(rotations)}
+
+
+class Configuration:
+    """The values of the OCPP configuration keys, changed at one door."""
+
+    def __init__(
+        self,
+        database: Database,
+        base: Mapping[str, _Value],
+        stored: Mapping[str, _Value],
+        *,
+        given: Iterable[str],
+        raise_event: RaiseEvent,
+        missing_prerequisite: MissingPrerequisite,
+        keys: Mapping[str, Key],
+    ) -> None:
+        self._database = database
+        self._base = dict(base)
+        self._set = dict(stored)
+        self._given = tuple(given)
+        self._raise_event = raise_event
+        self._missing_prerequisite = missing_prerequisite
+        self._keys = keys
+        self._exact_names = {name.lower(): name for name in keys}
+        self._subscribers: dict[str, list[Callable[[], None]]] = {}
+        self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[Change]] = set()
+
+    @classmethod
+    async def load(
+        cls,
+        database: Database,
+        *,
+        given: Mapping[str, str],
+        device: Mapping[str, str],
+        raise_event: RaiseEvent,
+        missing_prerequisite: MissingPrerequisite,
+        keys: Mapping[str, Key] = KEYS,
+    ) -> Self:
+        """Read what was set from the database and lay it over the rest.
+
+        Args:
+            database: it has the tables of `SCHEMA`.
+            given: [configuration] of config.toml: exact names, values that passed `Key.check`.
+            device: as `device_values` returns them.
+            raise_event: records that a security parameter is changed.
+            missing_prerequisite: asked before SecurityProfile is changed.
+            keys: the keys that there are, in the order in which they are listed.
+
+        Raises:
+            DatabaseError: the database cannot be read.
+        """
+        rows = await database.read(
+            lambda connection: connection.execute("SELECT name, value FROM configuration").fetchall()
+        )
+        defaults = {name: key.default for name, key in keys.items() if key.default is not None}
+        given = {name: value for name, value in given.items() if not keys[name].fixed}
+        return cls(
+            database,
+            {name: _kept(keys[name], value) for name, value in {**defaults, **device, **given}.items()},
+            dict(_readable(keys, rows)),
+            given=given,
+            raise_event=raise_event,
+            missing_prerequisite=missing_prerequisite,
+            keys=keys,
+        )
+
+    def value(self, name: str) -> str | None:
+        """Return the text of a key, None where it has no value.
+
+        Args:
+            name: the exact name; another one raises KeyError, and a key that may not be read RuntimeError.
+        """
+        value = self._held(self._keys[name])
+        if isinstance(value, Secret) or self._keys[name].access is Access.WRITE:
+            raise RuntimeError(f"{name} cannot be read")
+        return value
+
+    def text(self, name: str) -> str:
+        """Return the text of a key, empty where it has no value."""
+        return self.value(name) or ""
+
+    def integer(self, name: str) -> int:
+        """Return the number of a key of type integer."""
+        return int(self.text(name))
+
+    def boolean(self, name: str) -> bool:
+        """Return the truth of a key of type boolean."""
+        return self.text(name) == "true"
+
+    def items(self, name: str) -> list[str]:
+        """Return the items of a key that holds a list."""
+        return split_list(self.text(name))
+
+    def authorization_key(self) -> Secret | None:
+        """Return the bytes of the password for HTTP Basic, None where there is none (A01.FR.01, A00.FR.205)."""
+        value = self._held(self._keys["AuthorizationKey"])
+        return Secret(bytes.fromhex(value.reveal().decode())) if isinstance(value, Secret) else None
+
+    def listing(self, wanted: Iterable[str] | None = None) -> Listing:
+        """Return keys with their values as GetConfiguration.conf shows them; a write-only one has no value (A01.FR.12).
+
+        Args:
+            wanted: names in either case, each listed once in this order; none or None: all keys in the order of the
+            table.
+        """
+        names = tuple(wanted or self._keys)
+        found = dict.fromkeys(self._exact_names[name.lower()] for name in names if name.lower() in self._exact_names)
+        unknown = {name.lower(): name for name in names if name.lower() not in self._exact_names}
+        return Listing(tuple(self._known(self._keys[name]) for name in found), tuple(unknown.values()))
+
+    def overridden(self) -> tuple[str, ...]:
+        """Return the names of the keys that config.toml gives and that another value, set since, overrides."""
+        return tuple(name for name in self._given if name in self._set and self._set[name] != self._base[name])
+
+    def subscribe(self, name: str, callback: Callable[[], None]) -> None:
+        """Call back after each change of a key that is on the disk and in force; it asks for the value itself.
+
+        Args:
+            name: the exact name.
+            callback: returns soon; what it raises is logged.
+        """
+        self._subscribers.setdefault(self._keys[name].name, []).append(callback)
+
+    async def change(self, name: str, value: str, origin: Origin = Origin.CENTRAL_SYSTEM) -> Change:
+        """Set a key: unchanged unless the outcome is ACCEPTED or REBOOT_REQUIRED, and then on the disk and in force.
+
+        The Central System changes no read-only key and only raises SecurityProfile (A05.FR.01, A00.FR.005); a local
+        command may do both. Cancelling leaves the change running to its end.
+
+        Args:
+            name: the name of the key, in either case.
+            value: the text as it came.
+            origin: who wants it.
+        """
+        exact_name = self._exact_names.get(name.lower())
+        if exact_name is None:
+            return Change(ChangeStatus.NOT_SUPPORTED, name, reason="there is no such key")
+        task = asyncio.create_task(self._change(self._keys[exact_name], value, origin), name=f"change {exact_name}")
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def forget(self) -> None:
+        """Forget all that was set, durably: config.toml and the defaults hold again from the next start.
+
+        Raises:
+            DatabaseError: nothing is forgotten.
+        """
+        async with self._changing:
+            await self._database.write(lambda connection: connection.execute("DELETE FROM configuration").rowcount)
+            self._set.clear()
+
+    async def _change(self, key: Key, value: str, origin: Origin) -> Change:
+        async with self._changing:
+            if (fault := self._fault(key, value, origin)) is not None:
+                _log.warning("%s refused from %s: %s", key.name, origin, fault)
+                return Change(ChangeStatus.REJECTED, key.name, key.effect, fault)
+            kept = _kept(key, value)
+            # A password that is set again counts as changed (A01.FR.11); for all others that would only wear the flash.
+            if key.kind is Kind.SECRET or self._set.get(key.name) != kept:
+                try:
+                    if key.security:
+                        await self._raise_event(
+                            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"{key.name} set by {origin}"
+                        )
+                    await self._store(key.name, key.canonical(value))
+                except StateUnusable as error:
+                    _log.error("%s could not be stored: %s", key.name, error)
+                    return Change(ChangeStatus.REJECTED, key.name, key.effect, f"it could not be stored: {error.why}")
+                self._set[key.name] = kept
+                _log.info("%s was set by %s", key.name, origin)
+            self._tell(key.name)
+        reboots = key.effect is Effect.REBOOT
+        return Change(ChangeStatus.REBOOT_REQUIRED if reboots else ChangeStatus.ACCEPTED, key.name, key.effect)
+
+    def _fault(self, key: Key, value: str, origin: Origin) -> str | None:
+        """Say why a value is refused, None where it is not."""
+        if key.fixed:
+            return "it follows from the device"
+        if key.access is Access.READ and origin is Origin.CENTRAL_SYSTEM:
+            return "it is read-only"
+        if (fault := key.check(value)) is not None:
+            return fault
+        if key.max_members_key and len(split_list(value)) > self.integer(key.max_members_key):
+            return f"must have at most {self.text(key.max_members_key)} items ({key.max_members_key})"
+        if key.name == "ConnectorPhaseRotation":
+            return self._rotation_fault(value)
+        if key.name == "SecurityProfile":
+            return self._profile_fault(int(value), origin)
+        return None
+
+    def _rotation_fault(self, value: str) -> str | None:
+        connectors = self.integer("NumberOfConnectors")
+        named = (int(item.partition(".")[0]) for item in split_list(value) if "." in item)
+        return None if all(connector <= connectors for connector in named) else f"connectors are 0 to {connectors}"
+
+    def _profile_fault(self, target: int, origin: Origin) -> str | None:
+        current = self.integer("SecurityProfile")
+        if origin is Origin.CENTRAL_SYSTEM and target <= current:  # A05.FR.01, A00.FR.005
+            return f"must be higher than the current {current}"
+        if target == current:
+            return None
+        return self._missing_prerequisite(target)  # A05.FR.02, A05.FR.03, A05.FR.04
+
+    async def _store(self, name: str, value: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO configuration (name, value) VALUES (?, ?)", (name, value))
+
+        await self._database.write(work)
+
+    def _tell(self, name: str) -> None:
+        for callback in self._subscribers.get(name, ()):
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - the change is done; a broken subscriber is logged and harms no other
+                _log.exception("a subscriber of %s failed", name)
+
+    def _held(self, key: Key) -> _Value | None:
+        return self._set.get(key.name, self._base.get(key.name))
+
+    def _known(self, key: Key) -> Known:
+        value = None if key.access is Access.WRITE else self._held(key)
+        return Known(key.name, key.access is Access.READ, None if isinstance(value, Secret) else value)
+
+
+def _kept(key: Key, value: str) -> _Value:
+    canonical = key.canonical(value)
+    return Secret(canonical.encode()) if key.kind is Kind.SECRET else canonical
+
+
+def _readable(keys: Mapping[str, Key], rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, _Value]]:
+    """Yield what this release can read; what it cannot stays in the database for the release that wrote it."""
+    for name, value in rows:
+        if name not in keys:
+            _log.warning("the stored configuration key %s is of another release and is left aside", name)
+        elif (fault := keys[name].check(value)) is not None:
+            _log.warning("the stored value of %s is left aside: it %s", name, fault)
+        else:
+            yield name, _kept(keys[name], value)

@@ -1,0 +1,13 @@
+"""The tables of the database, in the order in which the releases brought them.
+
+What is released is never changed: a new table, index or column is a new `Migration` at the end, so that the previous
+release runs on the file after a roll-back.
+"""
+
+from typing import Final
+
+from chargepoint import boot, clock, configuration
+from chargepoint.migration import Migration
+from logs import security_log
+
+MIGRATIONS: Final = (Migration(clock.SCHEMA + configuration.SCHEMA + boot.SCHEMA + security_log.SCHEMA),)
