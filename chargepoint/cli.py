@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from chargepoint import control_client, log
+from chargepoint.configuration_key import Kind
+from chargepoint.configuration_table import KEYS
 from chargepoint.control_client import MethodFailed, NoAgent, NotAnswered
 from chargepoint.mistake import SettingsError, printable
 from chargepoint.redact import MASK
@@ -24,7 +26,7 @@ from chargepoint.state import StateUnusable
 
 CONFIG_VARIABLE: Final = "CHARGEPOINT_CONFIG"
 CERTIFICATE_USES: Final = ("central-system-root", "manufacturer-root", "charge-point-certificate")
-SECRET_KEYS: Final = frozenset({"authorizationkey"})
+SECRET_KEYS: Final = frozenset(key.name.lower() for key in KEYS.values() if key.kind is Kind.SECRET)
 """Configuration keys whose value is not shown, in lower case."""
 
 

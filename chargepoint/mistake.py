@@ -13,7 +13,7 @@ from typing import Final
 
 from chargepoint.redact import MASK
 
-MAX_SHOWN_CHARACTERS: Final = 80  #: characters; a value longer than a line is cut, the file holds the rest
+MAX_SHOWN_CHARACTERS: Final = 160  #: characters; a path is seldom longer, and the file holds the rest
 NOWHERE: Final = "-"
 
 _SECRET_NAME = re.compile(r"auth[a-z]*_?key|pass(word|phrase)|secret", re.IGNORECASE)

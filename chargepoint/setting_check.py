@@ -14,7 +14,6 @@ MAX_URL_CHARACTERS: Final = 512  #: characters; OCPP 2.0.1 gives ocppCsmsUrl 512
 
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|www\.", re.IGNORECASE)
-_ADDRESS_WITH_PORT = re.compile(r"\[?(?P<address>[0-9A-Fa-f.:]+?)\]?(:\d{1,5})?")
 
 
 def check_identity(identity: str) -> str | None:
@@ -31,8 +30,8 @@ def check_serial_number(serial_number: str) -> str | None:
     """
     if _URL_LIKE.match(serial_number):
         return "must not look like a URL, since it becomes the CN of the certificate (A00.FR.511)"
-    bare = _ADDRESS_WITH_PORT.fullmatch(serial_number)
-    if bare is not None and is_ip_address(bare["address"]):
+    without_port, _, _ = serial_number.rpartition(":")
+    if is_ip_address(serial_number) or is_ip_address(without_port):
         return "must not look like an IP address, since it becomes the CN of the certificate (A00.FR.511)"
     return None
 

@@ -33,7 +33,9 @@ class ChargePointSettings:
     firmware_version: str | None = setting(
         None, unit="characters", high=50, why="firmwareVersion, where neither driver nor installer knows it"
     )
-    connectors: int = setting(1, low=1, high=64, why="bounds memory; more than any known Charge Point has")
+    connectors: int = setting(
+        1, unit="connectors", low=1, high=64, why="bounds memory; more than any known Charge Point has"
+    )
     iccid: str | None = setting(None, unit="characters", high=20, why="iccid of the modem's SIM card")
     imsi: str | None = setting(None, unit="characters", high=20, why="imsi of the modem's SIM card")
     meter_type: str | None = setting(None, unit="characters", high=25, why="meterType")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from chargepoint.configuration_key import Kind
+from chargepoint.configuration_table import KEYS
 from chargepoint.document import read_document
 from chargepoint.mistake import NOWHERE, Mistake, MistakeList, SettingsError
 from chargepoint.pem_check import check_provisioning
@@ -147,8 +149,6 @@ def _tables(document: Mapping[str, object], mistakes: MistakeList) -> Mapping[st
 
 def _read_configuration(values: Mapping[str, object], mistakes: MistakeList) -> Mapping[str, str]:
     """Return the OCPP configuration keys under their exact names; read-only ones are the integrator's choice here."""
-    from chargepoint.configuration import KEYS
-
     exact_names = {name.lower(): name for name in KEYS}
     configuration: dict[str, str] = {}
     for given, value in values.items():
@@ -157,6 +157,8 @@ def _read_configuration(values: Mapping[str, object], mistakes: MistakeList) -> 
             reason = "there is no such configuration key" + did_you_mean(given, KEYS)
         elif name in configuration:
             reason = f"stands here twice; names of keys are equal in either case, this one is {name}"
+        elif KEYS[name].fixed:
+            reason = "follows from the device and cannot be set"
         elif (text := _ocpp_text(value)) is None:
             reason = "must be true, false, a whole number, or text in quotes"
         elif (fault := KEYS[name].check(text)) is not None:
@@ -164,7 +166,8 @@ def _read_configuration(values: Mapping[str, object], mistakes: MistakeList) -> 
         else:
             configuration[name] = text
             continue
-        mistakes.add("configuration", given, value, reason)
+        is_secret = name is not None and KEYS[name].kind is Kind.SECRET
+        mistakes.add("configuration", given, value, reason, secret=is_secret)
     return configuration
 
 
