@@ -2,11 +2,20 @@
 
 import ssl
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pki import Made
 
 Pair = tuple[ssl.SSLObject, ssl.SSLObject]
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A Charge Point certificate in files."""
+
+    certificate_file: Path
+    key_file: Path
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, server_name: str = "localhost") -> Pair:
