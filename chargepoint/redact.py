@@ -50,7 +50,8 @@ def redact_frame(frame: Frame, action: str = "") -> str:
         case Call():
             return f"CALL {frame.unique_id!a} {frame.action!a} {_line(redact_payload(frame.action, frame.payload))}"
         case CallResult():
-            return f"CALLRESULT {frame.unique_id!a} {action} {_line(redact_payload(action, frame.payload)) if action else MASK}"
+            shown = _line(redact_payload(action, frame.payload)) if action else MASK
+            return f"CALLRESULT {frame.unique_id!a} {action} {shown}"
         case CallError():
             return f"CALLERROR {frame.unique_id!a} {action} {frame.code!a} {_redact(frame.description)!a}"
 

@@ -26,7 +26,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from chargepoint.answer_memory import AnswerMemory, Recall, digest_of
 from chargepoint.event_tally import EventTally
@@ -129,6 +129,8 @@ class Exchange:
         self._warned_zoneless = False
         self._own = OwnCalls(transport, self._send, limits.ping_timeout)
         self._handling: dict[str, bytes] = {}
+        self._settled = asyncio.Event()
+        self._settled.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -151,8 +153,13 @@ class Exchange:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._settled.set()
             for tally in tallies:
                 await tally.flush()
+
+    async def settle(self) -> None:
+        """Wait until each CALL of theirs that has come is answered; what follows the answers is not waited for."""
+        await self._settled.wait()
 
     async def call(self, request: "DataclassInstance", timeout: timedelta | None = None) -> Any:
         """Send a CALL when its turn has come and return the dataclass of its answer.
@@ -195,25 +202,20 @@ class Exchange:
 
     async def _take_in(self, message: str | bytes) -> None:
         try:
-            await self._accept(message)
+            if not isinstance(message, str):
+                self._invalid.note("a binary message")
+                return
+            frame = decode(message)
+            if isinstance(frame, Call):
+                await self._accept_call(frame, digest_of(message))
+            else:
+                self._accept_answer(frame)
+        except FrameError as error:
+            await self._accept_malformed(error)
         except LinkLost:
             raise
         except Exception:  # noqa: BLE001 - a fault of ours in one message must not cost the connection
             _log.exception("a message could not be taken in")
-
-    async def _accept(self, message: str | bytes) -> None:
-        if not isinstance(message, str):
-            self._invalid.note("a binary message")
-            return
-        try:
-            frame = decode(message)
-        except FrameError as error:
-            await self._accept_malformed(error)
-            return
-        if isinstance(frame, Call):
-            await self._accept_call(frame)
-        else:
-            self._accept_answer(frame)
 
     async def _accept_malformed(self, error: FrameError) -> None:
         self._invalid.note(error.reason)
@@ -229,11 +231,10 @@ class Exchange:
         if not self._own.accept(answer):
             self._invalid.note("an answer that nobody waits for")
 
-    async def _accept_call(self, call: Call) -> None:
+    async def _accept_call(self, call: Call, digest: bytes) -> None:
         self._trace("received", call, call.action)
         if self.silent:
             return
-        digest = digest_of(call)
         answer = self._memory.recall(call.unique_id, digest)
         if isinstance(answer, str):
             _log.info("%s was sent again and gets the same answer", call.action)
@@ -247,9 +248,8 @@ class Exchange:
             await self._refuse(call.unique_id, refusal.code, refusal.description)
             return
         self._handling[call.unique_id] = digest
-        task = asyncio.create_task(self._handle(call, request, digest), name=call.action)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._settled.clear()
+        self._tasks.add(asyncio.create_task(self._handle(call, request, digest), name=call.action))
 
     def _admit(self, call: Call, digest: bytes) -> Any:
         """Return the request of a CALL that may be handled now; raise Refusal for any other."""
@@ -275,20 +275,30 @@ class Exchange:
         return Refusal(ErrorCode.SECURITY_ERROR, "this message id was used before")
 
     async def _handle(self, call: Call, request: Any, digest: bytes) -> None:
-        """Handle one CALL of theirs, in its own task; raises nothing."""
+        """Answer one CALL of theirs and do what follows, in its own task; raises nothing."""
+        try:
+            then = await self._serve_and_answer(call, request, digest)
+            if then is not None:
+                await self._follow_up(call.action, then)
+        finally:
+            # Not by a done callback: that would cost each request another turn of the event loop.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _serve_and_answer(self, call: Call, request: Any, digest: bytes) -> Then | None:
         try:
             answer, then = await self._work(call, request)
             text = encode(answer)
             # Before it is sent: if the link goes now, the Central System may ask again over the next one.
             self._memory.remember(call.unique_id, digest, text)
+            with suppress(LinkLost):
+                await self._answer(answer, text, call.action)
         except Silence:
-            return
+            return None
         finally:
             del self._handling[call.unique_id]
-        with suppress(LinkLost):
-            await self._answer(answer, text, call.action)
-        if then is not None:
-            await self._follow_up(call.action, then)
+            if not self._handling:
+                self._settled.set()
+        return then
 
     async def _work(self, call: Call, request: Any) -> tuple[CallResult | CallError, Then | None]:
         try:

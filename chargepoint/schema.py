@@ -18,7 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import fastjsonschema
+from fastjsonschema import JsonSchemaValueException
 
 from chargepoint.date_time import has_zone, read_date_time
 from chargepoint.frame import ErrorCode
@@ -77,6 +80,11 @@ class Tolerance:
     over_long_strings: bool = False
 
 
+class _Schema(NamedTuple):
+    definition: dict[str, Any]
+    check: Callable[[dict[str, Any]], object]
+
+
 class Validator:
     """Checks payloads against the schemas; keeps what it has compiled.
 
@@ -86,7 +94,7 @@ class Validator:
 
     def __init__(self, tolerance: Tolerance | None = None) -> None:
         self._tolerance = tolerance or Tolerance()
-        self._checks: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self._schemas: dict[str, _Schema] = {}
         self._met_zoneless = False
 
     def validate_request(self, action: str, payload: dict[str, Any]) -> None:
@@ -111,26 +119,20 @@ class Validator:
         return met
 
     def _validate(self, name: str, payload: dict[str, Any]) -> None:
-        check = self._checks.get(name)
-        if check is None:
-            check = self._checks[name] = self._compile(name)
-        check(payload)
+        schema = self._schemas.get(name)
+        if schema is None:
+            schema = self._schemas[name] = self._compile(name)
+        try:
+            schema.check(payload)
+        except JsonSchemaValueException as error:
+            raise _payload_error(error) from None  # the cause holds the payload
+        if self._tolerance.unknown_properties:
+            _drop_unknown(payload, schema.definition, schema.definition)
 
-    def _compile(self, name: str) -> Callable[[dict[str, Any]], object]:
-        import fastjsonschema  # at the first message, not at the start of the program
-
-        definition = _load(name)
-        check = fastjsonschema.compile(_loosen(definition, self._tolerance), formats={"date-time": self._is_date_time})
-
-        def checked(payload: dict[str, Any]) -> None:
-            try:
-                check(payload)
-            except fastjsonschema.JsonSchemaValueException as error:
-                raise _payload_error(error) from None  # the cause holds the payload
-            if self._tolerance.unknown_properties:
-                _drop_unknown(payload, definition, definition)
-
-        return checked
+    def _compile(self, name: str) -> _Schema:
+        definition = json.loads((_SCHEMAS / f"{name}.json").read_text("utf-8-sig"))
+        loosened = _loosen(definition, self._tolerance)
+        return _Schema(definition, fastjsonschema.compile(loosened, formats={"date-time": self._is_date_time}))
 
     def _is_date_time(self, text: str) -> bool:
         try:
@@ -146,11 +148,6 @@ class Validator:
 def validator(tolerance: Tolerance) -> Validator:
     """Return the one Validator of this tolerance, so that no schema is compiled twice in a process."""
     return Validator(tolerance)
-
-
-def _load(name: str) -> dict[str, Any]:
-    definition: dict[str, Any] = json.loads((_SCHEMAS / f"{name}.json").read_text("utf-8-sig"))
-    return definition
 
 
 def _loosen(definition: Any, tolerance: Tolerance) -> Any:
