@@ -70,7 +70,7 @@ class ControlServer:
     """
 
     def __init__(self, path: Path, group: str, methods: Mapping[str, Method]) -> None:
-        self._path = path
+        self.path: Final = path
         self._group = group
         self._methods = methods
         self._server: asyncio.Server | None = None
@@ -79,19 +79,19 @@ class ControlServer:
     async def start(self) -> None:
         """Listen. Raises OSError or LookupError (no such group) with the path in its text."""
         group_id = _group_id(self._group) if self._group else None
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old_mask = os.umask(0o177)
         try:
-            listener.bind(str(self._path))
+            listener.bind(str(self.path))
         except OSError:
             listener.close()
             raise
         finally:
             os.umask(old_mask)
         if group_id is not None:
-            os.chown(self._path, -1, group_id)
-            self._path.chmod(0o660)
+            os.chown(self.path, -1, group_id)
+            self.path.chmod(0o660)
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE_BYTES)
 
     async def stop(self) -> None:
@@ -103,7 +103,7 @@ class ControlServer:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
         await self._server.wait_closed()
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._server = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

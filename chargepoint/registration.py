@@ -9,7 +9,6 @@ The registration outlives connections: a Central System that said "not for an ho
 link broke in between. Pure: time arrives as a monotonic number of seconds.
 """
 
-from collections.abc import Hashable
 from datetime import timedelta
 from enum import StrEnum
 
@@ -32,7 +31,7 @@ class Registration:
     def __init__(self, retry: timedelta) -> None:
         self._retry_s = retry.total_seconds()
         self._status: RegistrationStatus | None = None
-        self._content: Hashable = None
+        self._content: object = None
         self._due_at: float | None = 0.0
         self._interval_holds = False
 
@@ -41,7 +40,7 @@ class Registration:
         """The last answer, None before the first."""
         return self._status
 
-    def connected(self, content: Hashable) -> None:
+    def connected(self, content: object) -> None:
         """A new connection stands; `content` is what a BootNotification.req would say now."""
         silence_only = not self._interval_holds
         if self._status is not RegistrationStatus.ACCEPTED:
@@ -58,7 +57,7 @@ class Registration:
         """The Central System asked for a BootNotification.req."""
         self._due_at = 0.0
 
-    def answered(self, status: RegistrationStatus, interval_s: int, content: Hashable, now: float) -> None:
+    def answered(self, status: RegistrationStatus, interval_s: int, content: object, now: float) -> None:
         """A BootNotification.conf came.
 
         Args:

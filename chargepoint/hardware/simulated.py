@@ -6,13 +6,18 @@ that has booted, and a Reset.req does.
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from chargepoint.control import INVALID_PARAMS, ControlError, Method
 from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notify, ResetKind, TamperDetected
+from chargepoint.payload import enums
 from chargepoint.settings import HardwareSettings
 from security import durable
+
+MAX_CLOCK_OFFSET: Final = timedelta(days=100 * 365)  #: time; from 1970 to 2070 and a little more, within the calendar
 
 _KERNEL_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -73,9 +78,9 @@ class SimulatedHardware:
         """Make a connector (0: the whole Charge Point) fail.
 
         Raises:
-            ValueError: no such connector.
+            ValueError: no such connector, or no such ChargePointErrorCode.
         """
-        self._tell(ConnectorFaulted(self._checked(connector), error_code, info))
+        self._tell(ConnectorFaulted(self._checked(connector), enums.ChargePointErrorCode(error_code), info))
 
     def clear_fault(self, connector: int) -> None:
         """Mend a connector (0: the whole Charge Point).
@@ -90,11 +95,39 @@ class SimulatedHardware:
         self._tell(TamperDetected(info))
 
     def set_clock(self, offset_s: float) -> None:
-        """Put the board's clock off by so many seconds from the machine's."""
+        """Put the board's clock off by so many seconds from the machine's.
+
+        Raises:
+            ValueError: the clock would leave the calendar.
+        """
+        if not abs(offset_s) <= MAX_CLOCK_OFFSET.total_seconds():
+            raise ValueError(f"the offset is at most {MAX_CLOCK_OFFSET.days} days")
         self._clock_offset = timedelta(seconds=offset_s)
 
+    def control_methods(self) -> Mapping[str, Method]:
+        """Return the methods ``hardware.*`` of the control socket, which move the board as a person would."""
+
+        async def fault(connector: int, error_code: str = "OtherError", info: str | None = None) -> None:
+            _try(lambda: self.fault(connector, error_code, info))
+
+        async def clear_fault(connector: int) -> None:
+            _try(lambda: self.clear_fault(connector))
+
+        async def tamper(info: str | None = None) -> None:
+            self.tamper(info)
+
+        async def set_clock(offset_s: float) -> None:
+            _try(lambda: self.set_clock(offset_s))
+
+        return {
+            "hardware.fault": Method(fault),
+            "hardware.clear_fault": Method(clear_fault),
+            "hardware.tamper": Method(tamper),
+            "hardware.set_clock": Method(set_clock),
+        }
+
     def _checked(self, connector: int) -> int:
-        if not 0 <= connector <= self._connectors:
+        if not isinstance(connector, int) or not 0 <= connector <= self._connectors:
             raise ValueError(f"connector {connector} does not exist: there are 0 to {self._connectors}")
         return connector
 
@@ -107,3 +140,10 @@ class SimulatedHardware:
             return int(self._reboots_file.read_text())
         except (FileNotFoundError, ValueError):
             return 0
+
+
+def _try(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except (TypeError, ValueError) as error:
+        raise ControlError(str(error), code=INVALID_PARAMS) from error

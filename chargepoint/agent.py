@@ -1,0 +1,255 @@
+"""The composition root: builds the parts of the agent, starts them in order, ends them in the opposite one.
+
+Tasks of the agent, all started by `Agent.live` and cancelled by it:
+
+    connection   opens link after link and has the session converse over each; only a fault of ours ends it, and then
+                 the agent, so that the service manager starts it anew
+    watchdog     tells the service manager that the event loop lives; ends at once where there is none
+
+Everything else is a task of one link (session.py, rpc.py) or of one client of the control socket (control.py).
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+from chargepoint import __version__, systemd
+from chargepoint.answer_memory import AnswerMemory
+from chargepoint.boot import BootRecord
+from chargepoint.connection import Connection
+from chargepoint.connectors import Connectors
+from chargepoint.control import ControlServer
+from chargepoint.control_methods import ControlMethods
+from chargepoint.foundation import Foundation, open_foundation
+from chargepoint.handlers.domain import Domain
+from chargepoint.handlers.table import serve_with
+from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notice, ResetKind, TamperDetected
+from chargepoint.link import Link
+from chargepoint.payload import call
+from chargepoint.rpc import Exchange, Limits, Serve
+from chargepoint.schema import Tolerance
+from chargepoint.session import Session
+from chargepoint.settings import Settings
+from chargepoint.state import StateUnusable
+from chargepoint.timekeeper import Timekeeper
+from security.event import SecurityEventType
+
+ORDERLY_END: Final = timedelta(seconds=4)  #: time; `chargepoint run` ends within 5 s of SIGTERM (the contract)
+MAX_EVENTS_WAITING: Final = 32  #: notices of the board whose security event is being recorded; a sensor may chatter
+
+_log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> int:
+    """Run the agent until a signal or a reset ends it.
+
+    Args:
+        settings: config.toml, found good.
+
+    Returns:
+        0, the exit status of an orderly end.
+
+    Raises:
+        StateUnusable: the state directory or the control socket cannot be used.
+        DriverUnusable: there is no such hardware driver.
+    """
+    async with open_foundation(settings) as foundation:
+        reset = await Agent(foundation).live()
+    # Only now is everything on the disk and closed: the board may take the power away.
+    if reset is not None:
+        foundation.hardware.reboot(reset)
+    return 0
+
+
+class Agent:
+    """The parts that live while the agent runs.
+
+    Args:
+        foundation: the state directory and what was opened from it; closed by whoever opened it.
+    """
+
+    def __init__(self, foundation: Foundation) -> None:
+        self.foundation = foundation
+        settings, clock, events = foundation.settings, foundation.clock, foundation.events
+        self.connectors = Connectors(settings.charge_point.connectors, clock.now())
+        self.connection = Connection(
+            foundation.planner.plan,
+            settings=settings.connection,
+            static_rsa=settings.security.static_rsa,
+            system_trust_store=settings.interop.system_trust_store,
+            clock=clock,
+            raise_event=events.raise_event,
+        )
+        self.session = Session(
+            settings=settings.session,
+            boot_content=self._boot_content,
+            connectors=self.connectors,
+            configuration=foundation.configuration,
+            clock=clock,
+            timekeeper=Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step),
+            open_exchange=self._open_exchange,
+        )
+        self._memory = AnswerMemory(settings.connection.max_remembered_answers)
+        self._serve = serve_with(
+            Domain(
+                configuration=foundation.configuration,
+                connectors=self.connectors,
+                session=self.session,
+                reset=self.reset,
+                reconnect=self.connection.reconnect,
+            )
+        )
+        self._boot_record = BootRecord(foundation.database)
+        self._control = self._control_server()
+        self._ended = asyncio.Event()
+        self._reset: ResetKind | None = None
+        self._recording: set[asyncio.Task[None]] = set()
+
+    async def live(self) -> ResetKind | None:
+        """Start everything, work until a signal or a reset, and end in order.
+
+        Returns:
+            The reset that the device is to carry out, None where the agent was merely told to end.
+        """
+        await self._begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                connection = tasks.create_task(self.connection.run(self._converse), name="connection")
+                watchdog = tasks.create_task(systemd.feed_watchdog(), name="watchdog")
+                systemd.notify("READY=1")
+                await self._ended.wait()
+                await self._take_leave()
+                connection.cancel()
+                watchdog.cancel()
+        finally:
+            await self._end()
+        return self._reset
+
+    def reset(self, kind: ResetKind) -> None:
+        """Begin an orderly end, after which the device reboots; returns at once."""
+        _log.info("%s reset", kind)
+        self._reset = self._reset or kind
+        self._ended.set()
+
+    async def _begin(self) -> None:
+        foundation = self.foundation
+        _log.info("chargepoint %s, state in %s", __version__, foundation.settings.state.directory)
+        for key in foundation.configuration.overridden():
+            _log.info("%s was set since: config.toml's value does not count", key)
+        await foundation.hardware.start(self._notice)
+        await self._boot_record.take(foundation.hardware.boot_id, foundation.events.raise_event)
+        self._follow_ping_interval()
+        foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)
+        if self._control is not None:
+            try:
+                await self._control.start()
+            except (OSError, LookupError) as error:
+                raise StateUnusable(
+                    self._control.path, f"the control socket cannot be made: {error}", "correct the table [control]"
+                ) from error
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+
+    async def _take_leave(self) -> None:
+        """Close the link with its owed answers sent, in bounded time."""
+        if self._reset is None:
+            # Before a re-execution the service manager must not hear of an end: it would wait for that of the process.
+            systemd.notify("STOPPING=1")
+        else:
+            await self._note_reset(self._reset)
+        self.connection.down("the Charge Point resets" if self._reset else "the Charge Point stops")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ORDERLY_END.total_seconds()):
+                await self.connection.wait_unlinked()
+
+    async def _note_reset(self, kind: ResetKind) -> None:
+        try:
+            await self._boot_record.order_reset(kind)
+        except StateUnusable as error:
+            _log.error("the reset will not be reported: %s", error)
+
+    async def _end(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        if self._control is not None:
+            await self._control.stop()
+        await self.foundation.hardware.stop()
+        if self._recording:
+            await asyncio.wait(self._recording)
+
+    async def _converse(self, link: Link) -> None:
+        await self.session.keep(link, self._serve)
+
+    def _open_exchange(self, link: Link, serve: Serve) -> Exchange:
+        settings = self.foundation.settings
+        return Exchange(
+            link,
+            serve,
+            memory=self._memory,
+            limits=Limits(
+                call_timeout=settings.connection.call_timeout,
+                ping_timeout=settings.connection.ping_timeout,
+                max_inbound_calls=settings.connection.max_inbound_calls,
+            ),
+            raise_event=self.foundation.events.raise_event,
+            tolerance=Tolerance(
+                unknown_properties=settings.interop.unknown_properties == "tolerate",
+                over_long_strings=settings.interop.over_long_strings == "tolerate",
+            ),
+        )
+
+    def _boot_content(self) -> Any:
+        about = self.foundation.settings.charge_point
+        return call.BootNotification(
+            charge_point_vendor=about.vendor,
+            charge_point_model=about.model,
+            charge_point_serial_number=about.serial_number,
+            charge_box_serial_number=about.charge_box_serial_number,
+            firmware_version=self.foundation.hardware.firmware_version or about.firmware_version,
+            iccid=about.iccid,
+            imsi=about.imsi,
+            meter_type=about.meter_type,
+            meter_serial_number=about.meter_serial_number,
+        )
+
+    def _control_server(self) -> ControlServer | None:
+        control = self.foundation.settings.control
+        if control.socket is None:
+            return None
+        methods = ControlMethods(
+            self.foundation,
+            connection=self.connection,
+            session=self.session,
+            connectors=self.connectors,
+        )
+        return ControlServer(control.socket, control.group, methods.table())
+
+    def _follow_ping_interval(self) -> None:
+        seconds = self.foundation.configuration.integer("WebSocketPingInterval")
+        self.connection.set_ping_interval(timedelta(seconds=seconds) if seconds else None)
+
+    def _notice(self, notice: Notice) -> None:
+        """Take in what the board says."""
+        now = self.foundation.clock.now()
+        match notice:
+            case ConnectorFaulted(connector, error_code, info):
+                self.connectors.set_fault(connector, error_code, info, now)
+            case ConnectorCleared(connector):
+                self.connectors.clear_fault(connector, now)
+            case TamperDetected(info):
+                self._record(SecurityEventType.TAMPER_DETECTION_ACTIVATED, info)
+        self.session.notice_change()
+
+    def _record(self, event_type: SecurityEventType, tech_info: str | None) -> None:
+        # The board calls from the event loop and cannot wait: a task records the event, and `_end` waits for it.
+        if len(self._recording) >= MAX_EVENTS_WAITING:
+            _log.warning("security event %s is not recorded: %d wait already", event_type, len(self._recording))
+            return
+        task = asyncio.create_task(self.foundation.events.raise_event(event_type, tech_info), name=event_type)
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)

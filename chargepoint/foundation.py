@@ -1,0 +1,116 @@
+"""What stands below the agent and below the local commands alike: the state directory and all that is opened from it.
+
+`open_foundation` opens it in order and closes it in the opposite one. One process has it at a time, which the lock of
+the state directory sees to: either the agent, or a command while no agent runs.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from chargepoint.clock import Clock, Floor
+from chargepoint.configuration import Configuration, device_values
+from chargepoint.database import Database
+from chargepoint.events import EventDoor
+from chargepoint.hardware.discovery import open_hardware
+from chargepoint.hardware.port import Hardware
+from chargepoint.installation import Installer
+from chargepoint.planner import Planner
+from chargepoint.settings import Settings
+from chargepoint.state import StateDirectory, StateUnusable
+from chargepoint.state_schema import MIGRATIONS
+from logs.security_log import SecurityLog
+from security.errors import DurableError
+from security.event import SecurityEventType
+from security.store import CertificateStore
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """Everything that is opened from the state directory, and the board."""
+
+    settings: Settings
+    database: Database
+    hardware: Hardware
+    clock: Clock
+    floor: Floor
+    security_log: SecurityLog
+    events: EventDoor
+    configuration: Configuration
+    certificates: CertificateStore
+    installer: Installer
+    planner: Planner
+
+
+@asynccontextmanager
+async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
+    """Open everything, and close it at the end.
+
+    Raises:
+        StateUnusable: the state directory cannot be used, or an agent uses it; nothing was changed.
+        DriverUnusable: there is no such hardware driver.
+    """
+    async with AsyncExitStack() as stack:
+        state = StateDirectory.open(settings.state.directory)
+        stack.callback(state.close)
+        hardware = open_hardware(settings.hardware, settings.charge_point.connectors, state.path)
+        database = await Database.open(state.database_path, MIGRATIONS)
+        stack.push_async_callback(database.close)
+        floor = Floor(database)
+        clock = Clock(await floor.load(), system=hardware.system_time)
+        stack.push_async_callback(_keep_floor, floor, clock)
+        security_log = SecurityLog(
+            database,
+            max_events=settings.logs.security_log_max_events,
+            max_age=settings.logs.security_log_max_age,
+        )
+        events = EventDoor(security_log, clock, hardware.boot_id)
+        stack.push_async_callback(events.close)
+        configuration = await Configuration.load(
+            database,
+            given=settings.configuration,
+            device=device_values(settings.charge_point.connectors),
+            raise_event=events.raise_event,
+            missing_prerequisite=lambda target: planner.missing_prerequisite(target),
+        )
+        certificates = await _open_certificates(state, configuration.integer("CertificateStoreMaxLength"), events)
+        planner = Planner(settings, configuration, certificates, clock)
+        installer = Installer(certificates, events, clock, settings.charge_point)
+        await installer.provision(settings.provisioning)
+        yield Foundation(
+            settings=settings,
+            database=database,
+            hardware=hardware,
+            clock=clock,
+            floor=floor,
+            security_log=security_log,
+            events=events,
+            configuration=configuration,
+            certificates=certificates,
+            installer=installer,
+            planner=planner,
+        )
+
+
+async def _open_certificates(state: StateDirectory, max_roots: int, events: EventDoor) -> CertificateStore:
+    try:
+        store = await asyncio.to_thread(CertificateStore.open, state.certificates, max_roots=max_roots)
+    except DurableError as error:
+        raise StateUnusable(error.path, error.what, error.advice) from error
+    for damage in store.damage:
+        _log.error("a certificate or key is damaged, the rest goes on: %s", damage)
+        await events.raise_event(
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {damage}"
+        )
+    return store
+
+
+async def _keep_floor(floor: Floor, clock: Clock) -> None:
+    try:
+        await floor.keep(clock)
+    except StateUnusable as error:
+        _log.warning("the newest time could not be kept: %s", error)

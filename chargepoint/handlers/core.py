@@ -1,0 +1,83 @@
+"""Requests of the Core profile: configuration, reset, data transfer, and remote start and stop."""
+
+import logging
+from typing import Any
+
+from chargepoint.configuration import Change, ChangeStatus, Effect
+from chargepoint.handlers.domain import Domain
+from chargepoint.hardware.port import ResetKind
+from chargepoint.payload import call_result, enums
+from chargepoint.rpc import Reply
+
+_log = logging.getLogger(__name__)
+
+
+async def get_configuration(domain: Domain, request: Any) -> Reply:
+    """Answer the keys in the order in which they were asked for, and what is not known.
+
+    More keys than GetConfigurationMaxKeys are cut: the Central System asks again for the rest. AuthorizationKey is
+    write-only and never among them (A01.FR.12).
+    """
+    wanted = request.key
+    if wanted is not None:
+        wanted = wanted[: domain.configuration.integer("GetConfigurationMaxKeys")]
+    listing = domain.configuration.listing(wanted)
+    return Reply(
+        call_result.GetConfiguration(
+            configuration_key=[
+                {"key": known.key, "readonly": known.readonly, "value": known.value} for known in listing.known
+            ],
+            unknown_key=list(listing.unknown) or None,
+        )
+    )
+
+
+async def change_configuration(domain: Domain, request: Any) -> Reply:
+    """Set one key (A01.FR.02, A05.FR.01 to A05.FR.07).
+
+    The answer goes first. A change that takes a new connection then closes the present one; the new one is opened with
+    what was stored (A05.FR.06, A05.FR.07).
+    """
+    change = await domain.configuration.change(request.key, request.value)
+    conf = call_result.ChangeConfiguration(status=enums.ConfigurationStatus(change.status.value))
+    if not _takes_a_new_connection(domain, change):
+        return Reply(conf)
+
+    async def reconnect() -> None:
+        domain.reconnect(f"{change.key} was changed by the Central System")
+
+    return Reply(conf, then=reconnect)
+
+
+def _takes_a_new_connection(domain: Domain, change: Change) -> bool:
+    if change.status is not ChangeStatus.ACCEPTED or change.effect is not Effect.RECONNECT:
+        return False
+    # In profiles 0 and 3 the password is stored for later: nothing of the present connection rests on it.
+    return change.key != "AuthorizationKey" or domain.configuration.integer("SecurityProfile") in (1, 2)
+
+
+async def reset(domain: Domain, request: Any) -> Reply:
+    """Accept, and reboot once the answer is out."""
+    kind = ResetKind(request.type)
+
+    async def begin() -> None:
+        domain.reset(kind)
+
+    return Reply(call_result.Reset(status=enums.ResetStatus.accepted), then=begin)
+
+
+async def data_transfer(domain: Domain, request: Any) -> Reply:
+    """No vendor's extension is known here."""
+    return Reply(call_result.DataTransfer(status=enums.DataTransferStatus.unknown_vendor_id))
+
+
+async def remote_start_transaction(domain: Domain, request: Any) -> Reply:
+    """Refuse: this agent drives no charging."""
+    _log.warning("RemoteStartTransaction.req refused: this agent drives no charging")
+    return Reply(call_result.RemoteStartTransaction(status=enums.RemoteStartStopStatus.rejected))
+
+
+async def remote_stop_transaction(domain: Domain, request: Any) -> Reply:
+    """Refuse: there is no transaction to stop."""
+    _log.warning("RemoteStopTransaction.req refused: there is no transaction %s", request.transaction_id)
+    return Reply(call_result.RemoteStopTransaction(status=enums.RemoteStartStopStatus.rejected))

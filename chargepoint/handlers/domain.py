@@ -1,0 +1,42 @@
+"""What the handlers may touch: the parts of the agent, and the two acts that end a connection."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chargepoint.configuration import Configuration
+from chargepoint.connectors import Connectors
+from chargepoint.hardware.port import ResetKind
+from chargepoint.rpc import Reply
+
+
+class Trigger(Protocol):
+    """Sends what TriggerMessage.req and ExtendedTriggerMessage.req ask for; the session does."""
+
+    def can_trigger(self, message: str) -> bool:
+        """Whether the registration lets this message go now."""
+
+    async def trigger(self, message: str, connector: int | None) -> None:
+        """Send it once, for one connector or for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The parts that handlers call.
+
+    Attributes:
+        configuration: the OCPP configuration keys.
+        connectors: the connectors and their status.
+        session: sends triggered messages.
+        reset: begins an orderly end of the agent and a reboot of the device; returns at once.
+        reconnect: closes the connection and opens it anew with what is configured now; returns at once.
+    """
+
+    configuration: Configuration
+    connectors: Connectors
+    session: Trigger
+    reset: Callable[[ResetKind], None]
+    reconnect: Callable[[str], None]
+
+
+Handler = Callable[[Domain, Any], Awaitable[Reply]]

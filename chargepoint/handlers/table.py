@@ -1,0 +1,36 @@
+"""The table of handlers: which request of the Central System is served by which coroutine.
+
+An action that OCPP 1.6 or the white paper knows, but that has no row here, is answered with the CALLERROR NotSupported;
+one that nobody knows with NotImplemented (OCPP-J 1.6, table 7).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chargepoint.handlers import core, trigger
+from chargepoint.handlers.domain import Domain, Handler
+from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "ChangeConfiguration": core.change_configuration,
+    "DataTransfer": core.data_transfer,
+    "ExtendedTriggerMessage": trigger.extended_trigger_message,
+    "GetConfiguration": core.get_configuration,
+    "RemoteStartTransaction": core.remote_start_transaction,
+    "RemoteStopTransaction": core.remote_stop_transaction,
+    "Reset": core.reset,
+    "TriggerMessage": trigger.trigger_message,
+    # L01.FR.20: UpdateFirmware has no row on purpose, so that it is answered NotSupported and starts nothing.
+}
+
+
+def serve_with(domain: Domain) -> Serve:
+    """Bind the handlers to the parts of one agent."""
+
+    async def serve(request: Any, action: str) -> Reply:
+        handler = HANDLERS.get(action)
+        if handler is None:
+            raise Refusal(ErrorCode.NOT_SUPPORTED, f"{action} is not supported by this Charge Point")
+        return await handler(domain, request)
+
+    return serve

@@ -1,0 +1,38 @@
+"""TriggerMessage.req and ExtendedTriggerMessage.req: the Central System asks to be told something now."""
+
+from typing import Any, Final
+
+from chargepoint.handlers.domain import Domain
+from chargepoint.payload import call_result, enums
+from chargepoint.rpc import Reply, Then
+
+_TRIGGERABLE: Final = frozenset({"BootNotification", "Heartbeat", "StatusNotification"})
+_PER_CONNECTOR: Final = frozenset({"StatusNotification"})
+
+
+async def trigger_message(domain: Domain, request: Any) -> Reply:
+    """Answer first, send then."""
+    status, then = _judge(domain, request)
+    return Reply(call_result.TriggerMessage(status=status), then=then)
+
+
+async def extended_trigger_message(domain: Domain, request: Any) -> Reply:
+    """Answer first, send then; the same rules as for TriggerMessage.req."""
+    status, then = _judge(domain, request)
+    return Reply(call_result.ExtendedTriggerMessage(status=status), then=then)
+
+
+def _judge(domain: Domain, request: Any) -> tuple[enums.TriggerMessageStatus, Then | None]:
+    message, connector = request.requested_message, request.connector_id
+    if message not in _TRIGGERABLE:
+        return enums.TriggerMessageStatus.not_implemented, None
+    # A connectorId is above zero here; where the message has no connector it is beside the point and not looked at.
+    if message in _PER_CONNECTOR and connector is not None and (connector < 1 or connector not in domain.connectors):
+        return enums.TriggerMessageStatus.rejected, None
+    if not domain.session.can_trigger(message):
+        return enums.TriggerMessageStatus.rejected, None
+
+    async def send() -> None:
+        await domain.session.trigger(message, connector if message in _PER_CONNECTOR else None)
+
+    return enums.TriggerMessageStatus.accepted, send
