@@ -124,6 +124,11 @@ class Certificate:
         """Whether subject and issuer are the same name; says nothing about the signature."""
         return self.x509.subject == self.x509.issuer
 
+    @property
+    def rank(self) -> tuple[datetime, str]:
+        """Sort key: the oldest first; the fingerprint decides where two began together, so that every order is one."""
+        return self.not_before, self.fingerprint
+
     def is_signed_by(self, issuer: "Certificate") -> bool:
         """Whether `issuer` bears the issuer's name and its key made this certificate's signature."""
         try:

@@ -64,7 +64,7 @@ class RootShelf:
                 damage.append(Damage(path, error.what))
             else:
                 roots.append(root)
-        return tuple(sorted(roots, key=lambda root: root.not_before)), tuple(damage)
+        return tuple(sorted(roots, key=lambda root: root.rank)), tuple(damage)
 
     def put(self, root: Certificate) -> None:
         """Store one root; durable when it returns.
@@ -83,7 +83,7 @@ class PairShelf:
         self._directory = directory
 
     def load(self) -> tuple[tuple[ClientCertificate, ...], tuple[Damage, ...]]:
-        """Read all pairs; set aside what is damaged, and collect the keys of installations that were cut short.
+        """Read all pairs, oldest first; set aside what is damaged and collect the keys of unfinished installations.
 
         Raises:
             DurableError: the directory cannot be read, or what is damaged cannot be moved.
@@ -100,7 +100,7 @@ class PairShelf:
             except DurableError as error:
                 damage.append(Damage(path, error.what))
         self._collect_keys()
-        return tuple(pairs), tuple(damage)
+        return tuple(sorted(pairs, key=lambda pair: pair.leaf.rank)), tuple(damage)
 
     def put(self, chain: tuple[Certificate, ...], key_pem: Secret) -> ClientCertificate:
         """Store a chain and its key; durable when it returns. The key goes first: see the module's text.

@@ -179,7 +179,7 @@ class CertificateStore:
 
             def put() -> _Contents:
                 self._root_shelves[domain].put(root)
-                shelf = tuple(sorted((*roots[domain], root), key=lambda one: one.not_before))
+                shelf = tuple(sorted((*roots[domain], root), key=lambda one: one.rank))
                 return replace(self._contents, roots={**roots, domain: shelf})
 
             return self._change(put, outcome)
@@ -217,7 +217,8 @@ class CertificateStore:
                 return _full(outcome, f"{len(others)} Charge Point certificates are installed already")
 
             def put() -> _Contents:
-                return replace(self._contents, pairs=(*others, self._pair_shelf.put(chain, key)))
+                shelf = sorted((*others, self._pair_shelf.put(chain, key)), key=lambda pair: pair.leaf.rank)
+                return replace(self._contents, pairs=tuple(shelf))
 
             return self._change(put, outcome)
 
