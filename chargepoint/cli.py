@@ -10,10 +10,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from chargepoint import control_client, log
 from chargepoint.configuration_key import Kind
@@ -23,6 +23,8 @@ from chargepoint.mistake import SettingsError, printable
 from chargepoint.redact import MASK
 from chargepoint.settings import Settings, load
 from chargepoint.state import StateUnusable
+
+T = TypeVar("T")
 
 CONFIG_VARIABLE: Final = "CHARGEPOINT_CONFIG"
 CERTIFICATE_USES: Final = ("central-system-root", "manufacturer-root", "charge-point-certificate")
@@ -77,7 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    import asyncio
     import logging
 
     log.set_up(options.log_format, options.log_level)
@@ -88,10 +89,13 @@ def _run(options: argparse.Namespace) -> int:
             logger.warning("%s", warning)
         from chargepoint import agent  # not before the configuration is known to be good: it is the heavy part
 
-        return asyncio.run(agent.run(settings))
+        return _complete(agent.run(settings))
     except SettingsError as error:
         for mistake in error.mistakes:
             logger.error("%s", mistake)
+        return Exit.REFUSED
+    except Refused as error:
+        logger.error("%s", error)
         return Exit.REFUSED
     except StateUnusable as error:
         logger.error("%s", error)
@@ -145,12 +149,11 @@ def _configure(options: argparse.Namespace) -> int:
     try:
         _ask_or_refuse(settings, "configuration.set", {"values": values})
     except NoAgent:
-        import asyncio
-
         from chargepoint import local
 
-        if problems := asyncio.run(local.configure(settings, values)):
-            raise Refused("\n".join(problems)) from None
+        if problems := _complete(local.configure(settings, values)):
+            others = [] if len(problems) == len(values) else ["the other keys were set"]
+            raise Refused("\n".join([*problems, *others])) from None
     for key, value in values.items():
         print(f"{key} = {MASK if key.lower() in SECRET_KEYS else value}")
     return Exit.OK
@@ -167,19 +170,15 @@ def _install(options: argparse.Namespace) -> int:
     try:
         _ask_or_refuse(settings, "certificates.install", {"pem": pem, "use": options.use, "key": key})
     except NoAgent:
-        import asyncio
-
         from chargepoint import local
 
-        if problem := asyncio.run(local.install(settings, pem=pem, use=options.use, key=key)):
+        if problem := _complete(local.install(settings, pem=pem, use=options.use, key=key)):
             raise Refused(f"{options.file}: {problem}") from None
     print(f"{options.file} is installed as {options.use}")
     return Exit.OK
 
 
 def _reset(options: argparse.Namespace) -> int:
-    import asyncio
-
     from chargepoint import local
 
     settings = load(_config_path(options))
@@ -190,7 +189,7 @@ def _reset(options: argparse.Namespace) -> int:
         )
         if _answer(f"{question}\nType yes to go on: ") != "yes":
             raise Refused("nothing was done; type yes, or add --yes where nobody can")
-    asyncio.run(local.reset(settings))
+    _complete(local.reset(settings))
     print(f"{directory} is as the factory left it; the security log was kept")
     return Exit.OK
 
@@ -233,12 +232,26 @@ def _ask_or_refuse(settings: Settings, method: str, params: dict[str, Any]) -> N
     try:
         _ask(settings, method, params)
     except MethodFailed as error:
-        reasons = error.data if isinstance(error.data, list) else [str(error)]
-        raise Refused("\n".join(map(str, reasons))) from error
+        raise Refused(str(error)) from error
+
+
+def _complete(work: Coroutine[Any, Any, T]) -> T:
+    """Run work that opens the state directory, and the board, to its end."""
+    import asyncio
+
+    from chargepoint.hardware.discovery import DriverUnusable
+
+    try:
+        return asyncio.run(work)
+    except DriverUnusable as error:
+        raise Refused(str(error)) from error
 
 
 def _values(pairs: Sequence[str]) -> Mapping[str, str]:
-    """Return the keys and values of the command line; ``-`` stands for one line of standard input."""
+    """Return the keys and values of the command line; SecurityProfile last, for the others may be what it needs.
+
+    ``-`` stands for one line of standard input where the value is a secret.
+    """
     values: dict[str, str] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
@@ -253,7 +266,7 @@ def _values(pairs: Sequence[str]) -> Mapping[str, str]:
                 f"hint: {key}=- keeps the value out of the shell's history and the list of processes", file=sys.stderr
             )
         values[key] = value
-    return values
+    return dict(sorted(values.items(), key=lambda item: item[0].lower() == "securityprofile"))
 
 
 def _read_secret(name: str) -> str:

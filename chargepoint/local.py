@@ -1,0 +1,119 @@
+"""The local commands where no agent runs: they open the state directory themselves, as the agent would.
+
+The lock of the state directory keeps them from an agent that runs; with one, the same commands go through its control
+socket (control_methods.py). What is done is recorded in the security log as with an agent.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from typing import Final
+
+from chargepoint.configuration import KEYS, ChangeStatus, Origin
+from chargepoint.foundation import open_foundation
+from chargepoint.installation import Installer, Use
+from chargepoint.settings import Settings
+from chargepoint.state import DATABASE_NAME, LOCK_NAME, StateUnusable
+from security import durable
+from security.errors import DurableError
+from security.event import SecurityEventType
+from security.secret import Secret
+
+KEPT_TABLES: Final = ("security_event", "schema_mark")
+"""What a reset does not empty: the security log, and the database's own mark."""
+KEPT_FILES: Final = frozenset({LOCK_NAME, DATABASE_NAME, f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm"})
+"""What a reset does not remove; copies of the database that were set aside hold keys and are not among them."""
+
+
+async def configure(settings: Settings, values: Mapping[str, str]) -> list[str]:
+    """Set OCPP keys with local rights, which may lower SecurityProfile (A00.FR.005), each durably and by itself.
+
+    Args:
+        settings: config.toml, found good.
+        values: by name, in the order in which they are set.
+
+    Returns:
+        For each key that was refused its name and the reason, never a value.
+
+    Raises:
+        StateUnusable: the state directory cannot be used, or an agent uses it.
+    """
+    async with open_foundation(settings) as foundation:
+        changes = [await foundation.configuration.change(name, value, Origin.LOCAL) for name, value in values.items()]
+    good = (ChangeStatus.ACCEPTED, ChangeStatus.REBOOT_REQUIRED)
+    return [f"{change.key}: {change.reason}" for change in changes if change.status not in good]
+
+
+async def install(settings: Settings, *, pem: str, use: str, key: str | None) -> str | None:
+    """Install a certificate durably.
+
+    Args:
+        settings: config.toml, found good.
+        pem: one root, or a Charge Point certificate with its chain.
+        use: a value of `Use`.
+        key: the private key in PEM, for a Charge Point certificate only.
+
+    Returns:
+        The reason where it was refused, None where it was installed.
+
+    Raises:
+        StateUnusable: the state directory cannot be used, or an agent uses it.
+    """
+    async with open_foundation(settings) as foundation:
+        installer = Installer(foundation.certificates, foundation.events, foundation.clock, settings.charge_point)
+        outcome = await installer.install(Use(use), pem, None if key is None else Secret(key.encode()))
+    return None if outcome.accepted else f"{outcome.result}: {outcome.reason}"
+
+
+async def reset(settings: Settings) -> None:
+    """Forget everything in the state directory but the security log; a reset that was cut off may be repeated.
+
+    Raises:
+        StateUnusable: the state directory cannot be used, or an agent uses it.
+    """
+    async with open_foundation(settings) as foundation:
+        # Recorded before it is done: a power cut in between leaves an entry too many, never one too few.
+        await foundation.events.raise_event(
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "reset to factory by a local command"
+        )
+        # First what was set, then what it needs: a security profile without its certificates would lock us out.
+        await foundation.database.write(_forget_tables)
+        try:
+            await asyncio.to_thread(_forget_files, settings)
+        except DurableError as error:
+            raise StateUnusable(error.path, error.what, error.advice) from error
+
+
+def overridden(settings: Settings) -> Sequence[str]:
+    """Return the configuration keys of config.toml over which a value that was set since wins.
+
+    Reads the database beside a running agent and changes nothing, therefore not through `Database`, which would bring
+    the file to this release. What cannot be read overrides nothing that this user could know of.
+    """
+    database = settings.state.directory / DATABASE_NAME
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        stored = dict(connection.execute("SELECT name, value FROM configuration"))
+        given = {name: KEYS[name].canonical(value) for name, value in settings.configuration.items()}
+        return [name for name, value in given.items() if stored.get(name, value) != value]
+    return []
+
+
+def _forget_tables(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA secure_delete = ON")  # the AuthorizationKey is overwritten, not only unlinked
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    for name in names:
+        if name not in KEPT_TABLES and not name.startswith("sqlite_"):
+            connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the names are those of our own tables
+
+
+def _forget_files(settings: Settings) -> None:
+    """Remove every file below the state directory but the database; empty directories harm nobody and stay."""
+    directory, given = settings.state.directory, settings.provisioning
+    # A bench may keep config.toml beside the state. It is the installer's, and so are the files that it names.
+    ours_not = {settings.path, *given.central_system_roots, *given.manufacturer_roots}
+    ours_not |= {path for path in (given.certificate, given.private_key) if path is not None}
+    kept = {path.resolve() for path in ours_not} | {directory.resolve() / name for name in KEPT_FILES}
+    for path in sorted(directory.rglob("*")):
+        if path.resolve() not in kept and (path.is_symlink() or not path.is_dir()):
+            durable.remove(path)
