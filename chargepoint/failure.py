@@ -77,24 +77,30 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
     match error:
         case exceptions.InvalidStatus():
             return _refusal(error.response.status_code)
-        case WrongSubprotocol() | exceptions.NegotiationError():
+        case WrongSubprotocol():
             return Failure(f"the Central System did not agree to the subprotocol {SUBPROTOCOL}", _ADVISE_SERVER)
+        case exceptions.NegotiationError():
+            return Failure(
+                "the Central System chose a subprotocol or an extension that was not offered", _ADVISE_SERVER
+            )
         case exceptions.InvalidProxyStatus():
             return Failure(f"the proxy answered HTTP {error.response.status_code}", "look at [connection] proxy")
         case exceptions.ProxyError() | exceptions.InvalidProxy() | ImportError():
             return Failure(
                 "the proxy cannot be used", "look at [connection] proxy; SOCKS needs the package python-socks"
             )
+        case exceptions.InvalidMessage(__cause__=EOFError()) | ConnectionError(strerror=None):
+            return Failure("the peer closed the connection instead of answering", _ADVISE_ADDRESS)
         case exceptions.InvalidHandshake():
             return Failure("the peer does not answer as a WebSocket server", _ADVISE_ADDRESS)
         case TimeoutError():
             return Failure("the peer did not answer in time", _ADVISE_ADDRESS)
         case socket.gaierror() | UnicodeError():
             return Failure("the name of the Central System cannot be resolved", "look at the URL and at DNS")
-        case ConnectionError() | EOFError():
-            return Failure(f"the connection broke ({type(error).__name__})", _ADVISE_ADDRESS)
+        case OSError(strerror=None):  # asyncio's sum of what happened at several addresses
+            return Failure("no address of the Central System takes the connection", _ADVISE_ADDRESS)
         case OSError():
-            return Failure(f"the network failed ({error.strerror or type(error).__name__})", _ADVISE_ADDRESS)
+            return Failure(f"the network failed ({error.strerror})", _ADVISE_ADDRESS)
     return Failure(f"an unforeseen failure ({type(error).__name__})", "report it with the log")
 
 

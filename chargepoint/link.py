@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
@@ -37,7 +37,7 @@ NEXT_ADDRESS_DELAY: Final = timedelta(
 USER_AGENT: Final = "chargepoint"
 
 # Codes with which websockets closes because of what came: no WebSocket frame, no UTF-8, too large.
-_PEER_BROKE_THE_PROTOCOL: Final = frozenset(
+_PEER_BROKE_THE_PROTOCOL: Final[frozenset[int | None]] = frozenset(
     {CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG}
 )
 
@@ -134,8 +134,8 @@ class Link:
         return self._note_end(str(self._socket.close_exc))
 
     def _lost(self, error: ConnectionClosed) -> LinkLost:
-        own_close = error.sent is not None and not error.rcvd_then_sent
-        invalid_message = own_close and error.sent.code in _PEER_BROKE_THE_PROTOCOL
+        own_close = None if error.sent is None or error.rcvd_then_sent else error.sent.code
+        invalid_message = own_close in _PEER_BROKE_THE_PROTOCOL
         return LinkLost(self._note_end(str(error)), invalid_message=invalid_message)
 
     def _note_end(self, reason: str) -> str:
@@ -181,7 +181,7 @@ class Opening:
         except Exception as error:  # every failure of an attempt is mapped by failure_of, an unforeseen one too
             _log.debug("the try to connect ended with an error", exc_info=error)
             raise ConnectionFailed(failure_of(error, witness=witness)) from error
-        return Link(socket, attempt, opened_at=clock.now(), close_timeout=self.settings.close_timeout)
+        return Link(cast("_Socket", socket), attempt, opened_at=clock.now(), close_timeout=self.settings.close_timeout)
 
     def _bounds(self) -> dict[str, Any]:
         settings = self.settings
@@ -264,11 +264,11 @@ class _Socket(ClientConnection):
             raise self._refusal
         try:
             await super().handshake(*args, **kwargs)
-        except Exception as error:
-            # In TLS 1.3 the peer judges our certificate after its own handshake is over: its alert comes in place of
-            # the HTTP answer, and websockets tells only of the missing answer.
-            if isinstance(self.connection_exc, ssl.SSLError):
-                raise error from self.connection_exc
+        except InvalidMessage as error:
+            # websockets tells only that no answer came. Why, it keeps: a reset, or in TLS 1.3, where the peer judges
+            # our certificate after its own handshake is over, the alert that came in place of the answer.
+            if isinstance(self.connection_exc, OSError):
+                raise self.connection_exc from error
             raise
         if self.subprotocol != SUBPROTOCOL:
             raise WrongSubprotocol

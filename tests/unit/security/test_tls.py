@@ -112,13 +112,13 @@ def test_names_every_fault_at_once() -> None:
 
 
 def test_dates_are_judged_by_the_agents_clock_not_the_machines() -> None:
-    assert judge(make(HOST, issuer=ROOT, not_before=NOW - DAY, not_after=NOW + DAY), now=NOW)
+    assert judge(make(HOST, issuer=ROOT, not_before=NOW - DAY, not_after=NOW + DAY), now=NOW).version
 
 
 @pytest.mark.parametrize("offset", [-10_000 * DAY, 10_000 * DAY])
 def test_a_clock_that_is_not_set_judges_no_dates(offset: timedelta) -> None:
     leaf = make(HOST, issuer=ROOT, not_before=NOW + offset, not_after=NOW + offset + DAY)
-    assert judge(leaf, now=None)
+    assert judge(leaf, now=None).version
 
 
 def test_takes_the_name_from_a_dns_name_of_the_subject_alt_name() -> None:
@@ -128,7 +128,7 @@ def test_takes_the_name_from_a_dns_name_of_the_subject_alt_name() -> None:
 
 
 def test_takes_a_wildcard_only_where_it_is_allowed() -> None:
-    assert judge(make("*.example.com", issuer=ROOT), allow_wildcards=True)
+    assert judge(make("*.example.com", issuer=ROOT), allow_wildcards=True).version
 
 
 def test_an_ip_address_needs_a_server_name() -> None:
@@ -160,7 +160,7 @@ def test_a_curve_below_224_bits_is_not_even_offered() -> None:
 
 
 def test_a_hash_of_112_bits_is_taken_because_sha_256_is_only_advised() -> None:
-    assert judge(make(HOST, issuer=ROOT, algorithm=hashes.SHA224()))
+    assert judge(make(HOST, issuer=ROOT, algorithm=hashes.SHA224())).version
 
 
 def test_a_weak_root_is_refused_too() -> None:
@@ -171,7 +171,7 @@ def test_a_weak_root_is_refused_too() -> None:
 
 def test_a_new_root_that_the_old_one_cross_signed_is_trusted_by_itself() -> None:
     cross_signed = make_root("New Root", issuer=ROOT)
-    assert judge(make(HOST, issuer=cross_signed), roots=[cross_signed])
+    assert judge(make(HOST, issuer=cross_signed), roots=[cross_signed]).version
 
 
 @pytest.mark.parametrize("old_first", [True, False])
@@ -180,7 +180,7 @@ def test_an_expired_root_does_not_stand_in_the_way_of_its_renewal(old_first: boo
     old = make_root("Renewed Root", key=key, not_before=NOW - 9 * DAY, not_after=NOW - DAY)
     new = make_root("Renewed Root", key=key)
     roots = [old, new] if old_first else [new, old]
-    assert judge(make(HOST, issuer=new), roots=roots)
+    assert judge(make(HOST, issuer=new), roots=roots).version
 
 
 def test_an_expired_root_that_nothing_replaces_is_named_as_expired() -> None:
