@@ -136,15 +136,18 @@ class Clock:
 
     def _read(self) -> tuple[datetime, bool]:
         """Return what the clock shows, and whether that is to be trusted."""
+        before = self._monotonic()
         system = self._system()
         if self._offset is not None:
-            then, monotonic_then = self._reference
-            drift = (system - then) - timedelta(seconds=self._monotonic() - monotonic_then)
-            if abs(drift) <= MAX_SYSTEM_DRIFT:
+            system_then, monotonic_then = self._reference
+            moved = system - system_then
+            # The second look allows for a process that was stopped between the two clocks.
+            least = timedelta(seconds=before - monotonic_then) - MAX_SYSTEM_DRIFT
+            most = timedelta(seconds=self._monotonic() - monotonic_then) + MAX_SYSTEM_DRIFT
+            if least <= moved <= most:
                 return system + self._offset, True
-            # Somebody set the board's clock (NTP, the hardware port, a person): the offset was to the clock as it
-            # went before.
-            _log.info("The board's clock was set: moved by %.0f s", drift.total_seconds())
+            # Somebody set the board's clock (NTP, the hardware port, a person): the offset was to the clock before.
+            _log.info("The board's clock was set by %+.0f s, its offset is forgotten", (moved - most).total_seconds())
             self._offset = None
         return system, self._floor <= system <= CEILING
 

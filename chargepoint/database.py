@@ -319,9 +319,10 @@ def _make_private(path: Path) -> None:
 
 def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     for name, (value, expected) in _PRAGMAS.items():
+        if _read_pragma(connection, name) == expected:
+            continue  # some are kept in the file: set again, they would write to it at each start
         connection.execute(f"PRAGMA {name} = {value}").fetchall()
-        (found,) = connection.execute(f"PRAGMA {name}").fetchone()
-        if found != expected:
+        if (found := _read_pragma(connection, name)) != expected:
             # Without the log in this mode a power cut may take what was promised to be on the disk.
             raise DatabaseFailed(
                 path,
@@ -330,11 +331,14 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
             )
 
 
+def _read_pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
 def _give_back_free_pages(connection: sqlite3.Connection) -> None:
-    (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-    if pages * page_bytes > MAX_FREE_BYTES:
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+    free_pages = _read_pragma(connection, "freelist_count")
+    if free_pages * _read_pragma(connection, "page_size") > MAX_FREE_BYTES:
+        connection.executescript("PRAGMA incremental_vacuum")  # `execute` would step once and free one page
 
 
 def _mapped(error: Exception, path: Path) -> Exception:

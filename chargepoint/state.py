@@ -53,7 +53,6 @@ _REASONS: Final = {
     errno.EPERM: _FORBIDDEN,
     errno.ENOENT: ("its parent directory does not exist", "make it, or set [state] directory to another place"),
     errno.ENOTDIR: ("it is not a directory", "move the file away, or set [state] directory to another place"),
-    errno.EEXIST: ("it is not a directory", "move the file away, or set [state] directory to another place"),
 }
 
 
