@@ -212,4 +212,4 @@ def _mapped(path: Path, what: str) -> Iterator[None]:
             kind = StorageFull
         elif error.errno in _READ_ONLY:
             kind = StorageReadOnly
-        raise kind(path, f"{what}: {error.strerror or type(error).__name__}") from error
+        raise kind(str(path), f"{what}: {error.strerror or type(error).__name__}") from error

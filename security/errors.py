@@ -9,8 +9,6 @@ SecurityError
 └── TlsFault             the peer's TLS, or its certificate, is not acceptable (security/tls.py)
 """
 
-from pathlib import Path
-
 
 class SecurityError(Exception):
     """Root of all errors that the ground raises on purpose."""
@@ -39,7 +37,7 @@ class DurableError(SecurityError):
 
     advice = "check the disk and the kernel's log"
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: str, what: str) -> None:
         super().__init__(f"{path}: {what}: {self.advice}")
         self.path = path
         self.what = what

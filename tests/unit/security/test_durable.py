@@ -113,7 +113,7 @@ def test_errors_of_the_disk_are_typed_and_say_what_to_do(tmp_path: Path, code: i
         durable.remove(tmp_path / "file")
 
     error = raised.value
-    assert error.path == tmp_path / "file"
+    assert error.path == str(tmp_path / "file")
     assert os.strerror(code) in error.what
     assert str(error) == f"{tmp_path / 'file'}: {error.what}: {error.advice}"
     assert type(error) is kind
