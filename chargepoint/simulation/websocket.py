@@ -41,13 +41,16 @@ class WebSocketClosed(Exception):
 class WebSocket:
     """The server's side of one WebSocket.
 
-    Args:
+    Attributes:
         wire: the bytes below, TLS already agreed.
+        pings: how many pings have come.
+        reads: how often bytes were read; messages with the same count came in one go.
     """
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.pings = 0
+        self.reads = 0
         self._protocol = ServerProtocol(
             subprotocols=[SUBPROTOCOL], select_subprotocol=_select, max_size=MAX_MESSAGE_BYTES, logger=_QUIET
         )
@@ -91,6 +94,12 @@ class WebSocket:
         """Whether messages may be sent."""
         return self._protocol.state is State.OPEN
 
+    @property
+    def fault(self) -> str | None:
+        """How the peer broke RFC 6455, None if it did not; a connection that just ends is no breach."""
+        error = self._protocol.parser_exc
+        return None if error is None or isinstance(error, EOFError) else str(error) or type(error).__name__
+
     async def receive(self) -> str | bytes:
         """Wait for a message; a binary one comes as bytes. Raises `WebSocketClosed`."""
         while True:
@@ -129,6 +138,7 @@ class WebSocket:
         await self.wire.drain()
 
     async def _pump(self) -> None:
+        self.reads += 1
         try:
             if data := await self.wire.read():
                 self._protocol.receive_data(data)
