@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.set_up("text", "warning")  # `run` has its own wish
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        status = command(options)
+        sys.stdout.flush()  # here, where a reader that has gone is expected
+        return status
     except SettingsError as error:
         return _fail(Exit.REFUSED, *map(str, error.mistakes))
     except Refused as error:

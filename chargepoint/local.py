@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Final
 
 from chargepoint.configuration import KEYS, ChangeStatus, Origin
@@ -82,7 +83,7 @@ async def reset(settings: Settings) -> None:
         try:
             await asyncio.to_thread(_forget_files, settings)
         except DurableError as error:
-            raise StateUnusable(error.path, error.what, error.advice) from error
+            raise StateUnusable(Path(error.path), error.what, error.advice) from error
 
 
 def overridden(settings: Settings) -> Sequence[str]:

@@ -29,7 +29,7 @@ def render(status: Mapping[str, object], indent: str = "") -> Iterator[str]:
             yield shown
             yield from (f"{indent}{INDENT}{_one_line(item)}" for item in value)
         else:
-            yield f"{shown:<{NAME_WIDTH}}{_one_line(value)}".rstrip()
+            yield f"{shown:<{NAME_WIDTH - 1}} {_one_line(value)}"
 
 
 def _one_line(value: object) -> str:
