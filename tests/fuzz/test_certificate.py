@@ -55,12 +55,14 @@ def judge(one: Certificate) -> None:
         assert CertificateHashData.compute(one, one).serial_number == one.serial_number
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text(text: str) -> None:
     check(text, parse_one)
     check(text, parse_chain)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=70)), max_size=40), st.sampled_from(["\n", "\r\n", " "])
 )
@@ -69,12 +71,13 @@ def test_any_lines_of_certificates(lines: list[str], end: str) -> None:
     check(end.join(lines), parse_chain)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_in_armour(der: bytes) -> None:
     check(armour(der), parse_one)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(min_value=0), st.integers(0, 255)), min_size=1, max_size=3),
@@ -88,6 +91,7 @@ def test_a_certificate_with_some_bytes_changed(made: Made, changes: list[tuple[i
         check(armour(bytes(der)), parse_one)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SEEDS), st.integers(0, 2000))
 def test_a_certificate_that_was_cut_off(made: Made, length: int) -> None:
     check(made.pem[:length], parse_one)
