@@ -12,33 +12,44 @@ import json
 import ssl
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
+
+from benchmarks.process import Broken
 
 ANSWER_TIMEOUT: Final = 30.0  #: seconds; a Charge Point that is silent for so long is broken, not slow
 MAX_HEAD_CHARACTERS: Final = 80  #: in which the id of an answer stands
 HEARTBEAT_INTERVAL: Final = 300  #: seconds; no heartbeat falls into a measurement that the boot did not announce
 
 
+class Request(NamedTuple):
+    """A request that is ready to be sent."""
+
+    unique_id: str
+    frame: str
+
+
 class Session:
     """One connection of a Charge Point.
 
     Attributes:
-        booted_at: when its BootNotification.req was read, `time.perf_counter`; never set on a mere reconnect.
+        booted_at: when its BootNotification.req was read, `time.perf_counter`; cancelled where none came.
     """
 
     def __init__(self, socket: ServerConnection) -> None:
         loop = asyncio.get_running_loop()
         self.booted_at: asyncio.Future[float] = loop.create_future()
         self._socket = socket
-        self._answer: asyncio.Future[str] = loop.create_future()
-        self._asked_id = ""
         self._ids = itertools.count(1)
+        self._asked_id = ""
+        self._waiting: Iterator[Request] = iter(())
+        self._last_answer: asyncio.Future[str] = loop.create_future()
 
     async def run(self) -> None:
         """Read until the connection ends."""
@@ -49,35 +60,39 @@ class Session:
             pass  # without a close frame: the Charge Point was killed, or cut off by `cut`
         finally:
             self.booted_at.cancel()
-            if not self._answer.done():
-                self._answer.set_exception(ConnectionError("the Charge Point has gone"))
-                self._answer.exception()  # nobody may be waiting
+            if not self._last_answer.done():
+                self._last_answer.set_exception(Broken("the Charge Point has gone"))
+                self._last_answer.exception()  # nobody may be waiting
+
+    def request(self, action: str, payload: dict[str, Any]) -> Request:
+        """Prepare a request; no two have the same id, not even on two connections."""
+        unique_id = f"{time.monotonic_ns():x}-{next(self._ids)}"
+        return Request(unique_id, json.dumps([2, unique_id, action, payload]))
 
     async def call(self, action: str, payload: dict[str, Any]) -> str:
-        """Send a request and return its answer as it came, CALLRESULT or CALLERROR.
+        """Send one request; otherwise as `call_all`."""
+        return await self.call_all([self.request(action, payload)])
+
+    async def call_all(self, requests: Iterable[Request]) -> str:
+        """Send at least one request, each when the one before is answered, and return the last answer as it came.
+
+        The reader sends them, not the caller, who would have to be woken up for each.
 
         Raises:
-            TimeoutError: there was none.
-            OSError, ConnectionClosed: the connection has ended.
+            Broken: there was no answer.
         """
-        unique_id = self.new_id()
-        return await self.ask(unique_id, json.dumps([2, unique_id, action, payload]))
-
-    async def ask(self, unique_id: str, frame: str) -> str:
-        """Send a frame that bears this id; otherwise as `call`."""
-        self._asked_id = unique_id
-        self._answer = asyncio.get_running_loop().create_future()
-        await self._socket.send(frame)
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            return await self._answer
+        self._waiting = iter(requests)
+        self._last_answer = asyncio.get_running_loop().create_future()
+        try:
+            await self._send_next()
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                return await self._last_answer
+        except (TimeoutError, ConnectionClosed) as error:
+            raise Broken(f"a request was not answered: {str(error) or 'it took too long'}") from error
 
     async def send(self, frame: str | bytes) -> None:
         """Send a frame and expect nothing."""
         await self._socket.send(frame)
-
-    def new_id(self) -> str:
-        """Return a message id that this connection has not seen; the time tells it from those of earlier ones."""
-        return f"{time.monotonic_ns():x}-{next(self._ids)}"
 
     def cut(self) -> None:
         """End the TCP connection at once, without a close frame."""
@@ -88,11 +103,22 @@ class Session:
         await self._socket.close()
 
     async def _take_in(self, message: str) -> None:
-        if not message.startswith("[2"):
-            # The id is looked for, not parsed: parsing here would add the same to every round trip.
-            if not self._answer.done() and f'"{self._asked_id}"' in message[:MAX_HEAD_CHARACTERS]:
-                self._answer.set_result(message)
-            return
+        if message.startswith("[2"):
+            await self._answer(message)
+        # The id is looked for, not parsed: parsing here would add the same to every round trip.
+        elif self._asked_id and f'"{self._asked_id}"' in message[:MAX_HEAD_CHARACTERS] and not await self._send_next():
+            self._asked_id = ""
+            self._last_answer.set_result(message)
+
+    async def _send_next(self) -> bool:
+        following = next(self._waiting, None)
+        if following is None:
+            return False
+        self._asked_id = following.unique_id
+        await self._socket.send(following.frame)
+        return True
+
+    async def _answer(self, message: str) -> None:
         now = time.perf_counter()
         _, unique_id, action, *_ = json.loads(message)
         if action == "BootNotification" and not self.booted_at.done():

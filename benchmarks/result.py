@@ -89,8 +89,8 @@ class Row:
         if not values:
             return ""
         value = median(values)
-        digits = 0 if value == int(value) or abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
-        return f"{value:,.{digits}f} {self.unit}"
+        digits = 0 if not self.unit or abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
+        return f"{value:,.{digits}f} {self.unit}".rstrip()
 
 
 def table(rows: Iterable[Row]) -> str:

@@ -56,11 +56,9 @@ async def _keys(session: Session) -> list[dict[str, Any]]:
 
 async def _rate(session: Session, payload: dict[str, Any]) -> float:
     """Return the round trips per second of one batch."""
-    ids = [session.new_id() for _ in range(BATCH)]
-    frames = {unique_id: json.dumps([2, unique_id, "GetConfiguration", payload]) for unique_id in ids}
+    requests = [session.request("GetConfiguration", payload) for _ in range(BATCH)]
     began = time.perf_counter()
-    for unique_id, frame in frames.items():
-        answer = await session.ask(unique_id, frame)
+    answer = await session.call_all(requests)
     elapsed = time.perf_counter() - began
     if not answer.startswith("[3"):
         raise Broken(f"GetConfiguration.req was answered with {answer[:200]}")
