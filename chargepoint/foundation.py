@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
@@ -100,7 +101,7 @@ async def _open_certificates(state: StateDirectory, max_roots: int, events: Even
     try:
         store = await asyncio.to_thread(CertificateStore.open, state.certificates, max_roots=max_roots)
     except DurableError as error:
-        raise StateUnusable(error.path, error.what, error.advice) from error
+        raise StateUnusable(Path(error.path), error.what, error.advice) from error
     for damage in store.damage:
         _log.error("a certificate or key is damaged, the rest goes on: %s", damage)
         await events.raise_event(

@@ -53,7 +53,7 @@ CLOCK_CALLS = {"now", "utcnow", "today", "open", "print", "input"}
 SIMULATION = "chargepoint.simulation"
 SIMULATION_DOORS = {"chargepoint.cli"}
 """The modules that may open the simulation, and only inside a function."""
-SIMULATION_GUESTS = {"chargepoint.simulation.demo"}
+SIMULATION_GUESTS = {"chargepoint.simulation.demo", "chargepoint.simulation.stage"}
 """The modules of the simulation that may know the agent, because they start one."""
 
 HEAVY = {"jsonschema", "pycurl", "jeepney", "hypothesis", "pytest", "chargepoint.simulation"}
