@@ -24,7 +24,7 @@ MAX_REMEMBERED_ANSWERS: Final = 64  #: answers; default of [connection] max_reme
 MAX_REMEMBERED_BYTES: Final = 262_144  #: bytes; as many as the largest frame, so that one answer always fits
 RESEND_WINDOW: Final = timedelta(minutes=5)  #: time; longer than any call timeout plus reconnect seen in the field
 
-_DIGEST_BYTES: Final = 16
+_DIGEST_BYTES: Final = 16  #: bytes; no two CALLs of a lifetime meet by chance in 128 bits
 
 
 class Recall(Enum):

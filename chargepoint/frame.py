@@ -13,7 +13,7 @@ Not done here: the payload is not validated (schema.py), the frame's size is bou
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -187,16 +187,17 @@ def _parse(text: str) -> Any:
 
 def _is_deeper_than(levels: int, value: Any) -> bool:
     row = [value]
-    for _ in range(levels + 1):
-        row = [
-            child
-            for node in row
-            if isinstance(node, (list, dict))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
+    for _ in range(levels):
+        row = [child for node in row for child in _children(node)]
         if not row:
             return False
-    return True
+    return any(isinstance(node, (list, dict)) for node in row)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def _is_unicode(value: Any) -> bool:

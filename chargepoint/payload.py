@@ -12,6 +12,7 @@ Importing `ocpp.v16` would import its ChargePoint, and with it jsonschema: 40 ms
 ChargePoint runs it then. Therefore the classes are imported from here: ``from chargepoint.payload import call, enums``.
 """
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -48,6 +49,7 @@ def _put_up_roof() -> None:
 
     package.__dict__["__getattr__"] = load  # PEP 562
     sys.modules[_ROOF] = package
+    importlib.import_module("ocpp").__dict__["v16"] = package  # as an import of it would have done
 
 
 _put_up_roof()

@@ -53,7 +53,7 @@ def redact_frame(frame: Frame, action: str = "") -> str:
             shown = _line(redact_payload(action, frame.payload)) if action else MASK
             return f"CALLRESULT {frame.unique_id!a} {action} {shown}"
         case CallError():
-            return f"CALLERROR {frame.unique_id!a} {action} {frame.code!a} {_redact(frame.description)!a}"
+            return f"CALLERROR {frame.unique_id!a} {action} {str(frame.code)!a} {_redact(frame.description)!a}"
 
 
 def _line(payload: dict[str, Any]) -> str:
@@ -62,12 +62,16 @@ def _line(payload: dict[str, Any]) -> str:
 
 def _redact(value: Any) -> Any:
     if isinstance(value, dict):
-        masked = {name: _redact(child) for name, child in value.items()}
-        if str(value.get("key")).lower() in _SECRET_KEYS and "value" in masked:
-            masked["value"] = MASK
-        return masked
+        if any(_names_secret(child) for child in value.values()):
+            # Whatever stands beside the name of a secret may be the secret, also where the schema knows no such field.
+            return {name: child if _names_secret(child) else MASK for name, child in value.items()}
+        return {name: _redact(child) for name, child in value.items()}
     if isinstance(value, list):
         return [_redact(child) for child in value]
     if isinstance(value, str):
         return _PRIVATE_KEY.sub(MASK, redact_url(value))
     return value
+
+
+def _names_secret(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _SECRET_KEYS
