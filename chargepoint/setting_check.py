@@ -1,6 +1,7 @@
 """The checks of single values of config.toml that need more than a type and bounds.
 
-Each takes the text and returns the reason why it is refused, None when it is good. Pure: no files, no network.
+Each takes the text and returns the reason why it is refused, None when it is good. No reason repeats the text or a part
+of it, which may be a password in the wrong place. Pure: no files, no network.
 """
 
 import re
@@ -12,6 +13,7 @@ from security.server_name import is_ip_address
 MAX_HOST_CHARACTERS: Final = 253  #: characters; RFC 1035, the longest name that DNS can carry
 MAX_URL_CHARACTERS: Final = 512  #: characters; OCPP 2.0.1 gives ocppCsmsUrl 512, 1.6 is silent
 
+_NO_URL: Final = "is not a URL: the port is no number up to 65535, or a bracket is missing"
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _URL_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|www\.", re.IGNORECASE)
 
@@ -46,8 +48,8 @@ def check_url(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
+    except ValueError:
+        return _NO_URL
     if parts.scheme not in {"ws", "wss"}:
         return "must begin with ws:// or wss://"
     if parts.username is not None or parts.password is not None:
@@ -76,12 +78,12 @@ def check_host(host: str) -> str | None:
         # The codec is slow to load and most names are ASCII.
         ascii_host = (host if host.isascii() else host.encode("idna").decode("ascii")).removesuffix(".")
     except UnicodeError:
-        return f"the host {host} is not a valid name"
+        return "the host is not a valid name"
     if len(ascii_host) > MAX_HOST_CHARACTERS:
         return f"the host must have at most {MAX_HOST_CHARACTERS} characters"
     labels = ascii_host.split(".")
     if labels[-1].isdigit() or not all(map(_HOST_LABEL.fullmatch, labels)):
-        return f"the host {host} is not a valid name"
+        return "the host is not a valid name"
     return None
 
 
@@ -94,8 +96,8 @@ def check_proxy(proxy: str) -> str | None:
     try:
         parts = urlsplit(proxy)
         _ = parts.port
-    except ValueError as error:
-        return f"is not a URL: {error}"
+    except ValueError:
+        return _NO_URL
     if parts.scheme not in {"http", "https"}:
         return 'must be "", "environment", or a URL that begins with http:// or https://'
     return check_host(parts.hostname or "")

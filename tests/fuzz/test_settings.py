@@ -97,6 +97,8 @@ def test_the_shipped_file_with_one_line_changed(path: Path, data: st.DataObject)
             values.map(lambda value: f"{key} = {value}\n" if separator else f"{value}\n"),
             st.just(f"{key} = {SECRET}\n"),
             st.just(f'{key} = "ws://user:{SECRET}@h"\n'),
+            st.just(f'{key} = "ws://user:{SECRET}"\n'),
+            st.just(f'{key} = "{SECRET}"\n'),
         )
     )
     _judge(path, "".join(lines).encode())
