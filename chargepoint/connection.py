@@ -92,8 +92,6 @@ class Connection:
         self._asked = asyncio.Event()  # by reconnect, down or up: what is going on is to be cut short
         self._asked_why = ""
         self._opening_scope: asyncio.Timeout | None = None
-        self._unlinked = asyncio.Event()
-        self._unlinked.set()
         self._ping_interval: timedelta | None = None
         self._ping_interval_changed = asyncio.Event()
         self._outage = Outage()
@@ -101,6 +99,7 @@ class Connection:
         self._attempt: Attempt | None = None
         self._last_failure: dict[str, Any] | None = None
         self._next_try_at: datetime | None = None
+        self._changed = asyncio.Event()  # of the state; a new one for each change
         self._enter(ConnectionState.DOWN)
 
     async def run(self, serve: Callable[[Link], Awaitable[None]]) -> None:
@@ -144,9 +143,15 @@ class Connection:
             self._wanted.set()
             self._ask("up")
 
+    async def wait_for(self, state: ConnectionState) -> None:
+        """Wait until the connection is in a state."""
+        while self._state is not state:
+            await self._changed.wait()
+
     async def wait_unlinked(self) -> None:
-        """Wait until no link is open; bounded, after `down`, by twice the close time-out."""
-        await self._unlinked.wait()
+        """Wait until no link is open; after `down` at most twice the close time-out."""
+        while self._state is ConnectionState.CONNECTED:
+            await self._changed.wait()
 
     def set_ping_interval(self, interval: timedelta | None) -> None:
         """Set WebSocketPingInterval, from now on, for the open link too; None or zero switches the pings off."""
@@ -176,6 +181,8 @@ class Connection:
         self._state = state
         self._since = self._clock.now()
         self._next_try_at = None
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _open(self) -> Link | None:
         """Make one try; None when it failed or was cut short."""
@@ -213,7 +220,6 @@ class Connection:
             for task in (serving, pinging, asked):
                 task.cancel()
             await asyncio.gather(serving, pinging, asked, return_exceptions=True)
-            self._unlinked.set()
         _log.info("the connection to %s ended: %s", link.url, await link.wait_lost())
         lasted = timedelta(seconds=self._clock.monotonic() - began)
         # A peer that upgrades and then hangs up is as bad as one that refuses: the waits have to grow (decision 0040).
@@ -256,7 +262,6 @@ class Connection:
         if self._outage.tries:
             _log.info("the outage is over after %d failed tries: %s", self._outage.tries, self._outage.summary())
         self._outage = Outage()
-        self._unlinked.clear()
         self._enter(ConnectionState.CONNECTED)
 
     async def _note_failure(self, failure: Failure) -> None:

@@ -10,6 +10,7 @@ security event (docs/decisions/0042-tls-failures-and-events.md).
 Not done here: counting, raising events (outage.py, connection.py).
 """
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import Final
@@ -89,7 +90,7 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
             return Failure(
                 "the proxy cannot be used", "look at [connection] proxy; SOCKS needs the package python-socks"
             )
-        case exceptions.InvalidMessage(__cause__=EOFError()) | ConnectionError(strerror=None):
+        case exceptions.InvalidMessage(__cause__=EOFError()) | ConnectionError(errno=None):
             return Failure("the peer closed the connection instead of answering", _ADVISE_ADDRESS)
         case exceptions.InvalidHandshake():
             return Failure("the peer does not answer as a WebSocket server", _ADVISE_ADDRESS)
@@ -97,10 +98,11 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
             return Failure("the peer did not answer in time", _ADVISE_ADDRESS)
         case socket.gaierror() | UnicodeError():
             return Failure("the name of the Central System cannot be resolved", "look at the URL and at DNS")
-        case OSError(strerror=None):  # asyncio's sum of what happened at several addresses
+        case OSError(errno=int() as number):
+            # Not `strerror`: asyncio puts the address into it, and each address would be a cause of its own.
+            return Failure(f"the network failed ({os.strerror(number)})", _ADVISE_ADDRESS)
+        case OSError():  # asyncio's sum of what happened at several addresses
             return Failure("no address of the Central System takes the connection", _ADVISE_ADDRESS)
-        case OSError():
-            return Failure(f"the network failed ({error.strerror})", _ADVISE_ADDRESS)
     return Failure(f"an unforeseen failure ({type(error).__name__})", "report it with the log")
 
 

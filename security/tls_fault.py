@@ -102,6 +102,9 @@ _REASONS: Final = {
     ),
 }
 
+# How `ssl` says that more bytes are needed; asyncio meets a reset while it handles one of these.
+_NO_FAILURE: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 _WANTS_CERTIFICATE: Final = _Row(
     _NOT_AUTHENTICATED, "the peer asked for a certificate and then refused us", _ADVISE_OWN
 )
@@ -129,7 +132,7 @@ def classify(error: BaseException, *, witness: Witness | None = None) -> TlsFaul
     for exception in _with_causes(error):
         if isinstance(exception, TlsFault):
             return exception
-        if isinstance(exception, ssl.SSLError):
+        if isinstance(exception, ssl.SSLError) and not isinstance(exception, _NO_FAILURE):
             fault = _fault_of(exception, witness)
             fault.__cause__ = exception
             return fault

@@ -88,6 +88,11 @@ class Peer:
                 with suppress(OSError):  # it has gone by itself
                     visit.connection.shutdown(socket.SHUT_RDWR)
 
+    def forget(self) -> None:
+        """Forget the connections that are over."""
+        self.visits = [visit for visit in self.visits if not visit.over.is_set()]
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+
     def _accept(self) -> None:
         while True:
             try:

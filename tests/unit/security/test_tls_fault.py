@@ -143,6 +143,12 @@ def test_a_fault_stays_the_fault_that_it_is() -> None:
     assert classify(fault) is fault
 
 
+def test_a_reset_while_more_was_wanted_is_no_fault_of_tls() -> None:
+    reset = ConnectionResetError(104, "reset")
+    reset.__context__ = ssl.SSLWantReadError(2, "more")
+    assert classify(reset) is None
+
+
 def test_what_has_nothing_to_do_with_tls_is_no_fault() -> None:
     assert classify(ConnectionResetError(104, "reset")) is None
 
