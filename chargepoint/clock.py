@@ -80,17 +80,15 @@ class Clock:
     ) -> None:
         self._system = system
         self._monotonic = monotonic
-        self._floor = max(floor, BUILT_AT)
-        self._known_at, self._known_monotonic = self._floor, monotonic()
+        # Each an instant and the monotonic time at which it was known: both move on with the monotonic clock.
+        self._floor = self._known = max(floor, BUILT_AT), monotonic()
         self._offset: timedelta | None = None
         self._reference = system(), monotonic()
 
     def now(self) -> datetime:
         """Return the best knowledge of the time, aware UTC; it raises nothing."""
         shown, trusted = self._read()
-        if trusted:
-            return shown
-        return self._known_at + timedelta(seconds=self._monotonic() - self._known_monotonic)
+        return shown if trusted else self._moved_on(self._known)
 
     def monotonic(self) -> float:
         """Seconds that never run back, on the same scale for all processes until the device boots again."""
@@ -107,8 +105,8 @@ class Clock:
 
     @property
     def floor(self) -> datetime:
-        """The time below which the board's clock counts as not set."""
-        return self._floor
+        """The time below which the board's clock counts as not set; it moves on like all time."""
+        return self._moved_on(self._floor)
 
     def correct(self, current_time: datetime, round_trip: timedelta = timedelta()) -> Correction:
         """Take over the Central System's time.
@@ -121,17 +119,17 @@ class Clock:
             round_trip: between the request and its answer; half of it is added.
         """
         shown, was_set = self._read()
-        true_time = current_time + round_trip / 2
-        if not BUILT_AT <= true_time <= CEILING:
+        if not BUILT_AT <= current_time <= CEILING:
             _log.warning("The Central System's time %s is not plausible and is left aside", current_time.isoformat())
             return Correction(timedelta(), was_set, refused=True)
+        true_time = current_time + round_trip / 2
         step = true_time - shown
         if was_set and abs(step) <= TOLERANCE + round_trip / 2:
             return Correction(timedelta(), was_set)
         system, monotonic = self._system(), self._monotonic()
         self._offset, self._reference = true_time - system, (system, monotonic)
-        self._known_at, self._known_monotonic = true_time, monotonic
-        self._floor = min(self._floor, true_time)
+        self._known = true_time, monotonic
+        self._floor = min(self.floor, true_time), monotonic
         return Correction(step, was_set)
 
     def _read(self) -> tuple[datetime, bool]:
@@ -149,7 +147,11 @@ class Clock:
             # Somebody set the board's clock (NTP, the hardware port, a person): the offset was to the clock before.
             _log.info("The board's clock was set by %+.0f s, its offset is forgotten", (moved - most).total_seconds())
             self._offset = None
-        return system, self._floor <= system <= CEILING
+        return system, self.floor - MAX_SYSTEM_DRIFT <= system <= CEILING
+
+    def _moved_on(self, known: tuple[datetime, float]) -> datetime:
+        instant, monotonic_then = known
+        return instant + timedelta(seconds=self._monotonic() - monotonic_then)
 
 
 class Floor:
