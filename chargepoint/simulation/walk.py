@@ -88,7 +88,8 @@ async def _upgrade_to_tls(stage: Stage) -> str:
     root.write_bytes(stage.pki.root_pem)
     await stage.command("install", str(root), "--as", "central-system-root")
     upgrade = await _upgrade(stage, 2)
-    _demand(upgrade.tls is not None, "the connection is not TLS")
+    if upgrade.tls is None:
+        raise StepFailed("the connection is not TLS")
     return f"the root was installed by a local command; back with {upgrade.tls.version}, {upgrade.tls.suite}"
 
 
