@@ -19,7 +19,7 @@ from chargepoint.frame import Call, CallError, CallResult
 from chargepoint.rpc_port import CallTimedOut, ConnectionLost, InvalidAnswer, LinkLost, Transport
 
 MAX_LATE_IDS: Final = 16  #: ids; CALLs given up on, whose late answers are no abuse
-CLOSE_NO_PONG: Final = 1011  #: WebSocket close code; the one that websockets itself uses for it
+CLOSE_NO_PONG: Final = 1011  #: code; the WebSocket close code that websockets itself uses for it
 
 _log = logging.getLogger(__name__)
 

@@ -43,8 +43,8 @@ def _put_up_roof() -> None:
     def load(name: str) -> Any:
         if name not in _UNDER_THE_ROOF:
             raise AttributeError(f"module {_ROOF!r} has no attribute {name!r}")
-        del package.__dict__["__getattr__"]
         loader.exec_module(package)
+        del package.__dict__["__getattr__"]
         return getattr(package, name)
 
     package.__dict__["__getattr__"] = load  # PEP 562
