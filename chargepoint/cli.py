@@ -30,6 +30,8 @@ CONFIG_VARIABLE: Final = "CHARGEPOINT_CONFIG"
 CERTIFICATE_USES: Final = ("central-system-root", "manufacturer-root", "charge-point-certificate")
 SECRET_KEYS: Final = frozenset(key.name.lower() for key in KEYS.values() if key.kind is Kind.SECRET)
 """Configuration keys whose value is not shown, in lower case."""
+SET: Final = ("Accepted", "RebootRequired")
+"""The answers of `configuration.set` that mean that a key has its new value."""
 
 
 class Exit(IntEnum):
@@ -149,13 +151,21 @@ def _configure(options: argparse.Namespace) -> int:
     values = _values(options.values)
     settings = load(_config_path(options))
     try:
-        _ask_or_refuse(settings, "configuration.set", {"values": values})
+        _ask(settings, "configuration.set", {"values": values})
+        problems = []
+    except MethodFailed as error:
+        problems = [str(error)]
+        if isinstance(error.data, dict):  # key -> status
+            problems += [f"{key} was set" for key, status in error.data.items() if status in SET]
     except NoAgent:
         from chargepoint import local
 
-        if problems := _complete(local.configure(settings, values)):
-            others = [] if len(problems) == len(values) else ["the other keys were set"]
-            raise Refused("\n".join([*problems, *others])) from None
+        problems = _complete(local.configure(settings, values))
+        refused = {problem.partition(":")[0].lower() for problem in problems}
+        if problems:
+            problems += [f"{key} was set" for key in values if key.lower() not in refused]
+    if problems:
+        raise Refused("\n".join(problems))
     for key, value in values.items():
         print(f"{key} = {MASK if key.lower() in SECRET_KEYS else value}")
     return Exit.OK
@@ -170,7 +180,9 @@ def _install(options: argparse.Namespace) -> int:
         raise Refused("--key goes with --as charge-point-certificate only")
     pem, key = _read_pem(options.file), options.key and _read_pem(options.key)
     try:
-        _ask_or_refuse(settings, "certificates.install", {"pem": pem, "use": options.use, "key": key})
+        _ask(settings, "certificates.install", {"pem": pem, "use": options.use, "key": key})
+    except MethodFailed as error:
+        raise Refused(f"{options.file}: {error}") from error
     except NoAgent:
         from chargepoint import local
 
@@ -228,13 +240,6 @@ def _ask(settings: Settings, method: str, params: dict[str, Any] | None = None) 
     if settings.control.socket is None:
         raise NoAgent(f'{settings.path}: [control] socket = "" switches the control socket off, so no agent answers')
     return control_client.call(settings.control.socket, method, params)
-
-
-def _ask_or_refuse(settings: Settings, method: str, params: dict[str, Any]) -> None:
-    try:
-        _ask(settings, method, params)
-    except MethodFailed as error:
-        raise Refused(str(error)) from error
 
 
 def _complete(work: Coroutine[Any, Any, T]) -> T:

@@ -34,7 +34,7 @@ def render(status: Mapping[str, object], indent: str = "") -> Iterator[str]:
 
 def _one_line(value: object) -> str:
     match value:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"

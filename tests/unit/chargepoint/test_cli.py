@@ -189,9 +189,19 @@ def test_configure_hints_that_a_key_on_the_command_line_is_seen(socket_path: Pat
 
 
 def test_configure_refused_by_the_agent_is_2(socket_path: Path, capsys: Output) -> None:
-    with control_peer(socket_path, error(-32000, "CpoName: must have at most 64 characters")):
-        assert main(["configure", f"CpoName={'x' * 65}"]) == 2
-    assert capsys.readouterr().err == "CpoName: must have at most 64 characters\n"
+    done = {"CpoName": "Rejected", "HeartbeatInterval": "Accepted"}
+    with control_peer(socket_path, error(-32000, "CpoName: must have at most 64 characters", done)):
+        assert main(["configure", f"CpoName={'x' * 65}", "HeartbeatInterval=5"]) == 2
+    output = capsys.readouterr()
+    assert not output.out
+    assert output.err == "CpoName: must have at most 64 characters\nHeartbeatInterval was set\n"
+
+
+def test_install_refused_by_the_agent_is_2(socket_path: Path, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "root.pem").write_bytes(Pki.create().root_pem)
+    with control_peer(socket_path, error(-32000, "Expired: it expired")):
+        assert main(["install", "root.pem", "--as", "manufacturer-root"]) == 2
+    assert capsys.readouterr().err == "root.pem: Expired: it expired\n"
 
 
 @pytest.mark.parametrize(
