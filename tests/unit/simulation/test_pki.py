@@ -28,9 +28,8 @@ def handshake(issued: Issued, root_pem: bytes, host: str = "localhost") -> str |
     near, far = socket.socketpair()
 
     def serve() -> None:
-        with far:
-            with contextlib.suppress(OSError):  # the client says why
-                server_context.wrap_socket(far, server_side=True).close()
+        with far, contextlib.suppress(OSError):  # the client says why
+            server_context.wrap_socket(far, server_side=True).close()
 
     thread = threading.Thread(target=serve)
     thread.start()
