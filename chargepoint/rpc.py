@@ -14,7 +14,7 @@ Not done here: opening, closing and keeping up the connection (connection.py), w
 which order (outbox.py), sending again after a failure.
 
 Tasks: whoever awaits `Exchange.run` is the reader, and may cancel it. The reader starts one task per CALL of theirs and
-one that raises counted security events; it alone cancels them, and none is left when `run` has ended. `call` runs in
+two that raise counted security events; it alone cancels them, and none is left when `run` has ended. `call` runs in
 its caller's task and may be cancelled there: its answer, if one still comes, is dropped.
 
 The words of the exchange (Transport, Reply, Refusal, CallFailed and its kind) stand in rpc_port.py and can be had from
