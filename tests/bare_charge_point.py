@@ -61,12 +61,12 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return TLS that trusts the Central System's root."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ciphers(suites or "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
     context.load_verify_locations(cadata=central_system.pki.root_pem.decode())
     if certificate is not None:
         certificate.load_into(context)
     if version is not None:
         context.minimum_version = context.maximum_version = version
-    context.set_ciphers(suites or "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
     return context
 
 
@@ -82,10 +82,11 @@ async def charge_point(
     url: str | None = None,
 ) -> AsyncIterator[BareChargePoint]:
     """Connect as a Charge Point; by default with what the Central System's profile needs of TLS, and no password."""
-    if context is None and central_system.uses_tls:
+    url = url or central_system.url
+    if context is None and url.startswith("wss:"):
         context = client_context(central_system)
     websocket = await connect(
-        f"{url or central_system.url}/{identity}",
+        f"{url}/{identity}",
         subprotocols=[Subprotocol(subprotocol)] if subprotocol else None,
         additional_headers=headers or (basic(password, identity) if password else None),
         ssl=context,
