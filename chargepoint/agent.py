@@ -196,7 +196,8 @@ class Agent:
                 ping_timeout=settings.connection.ping_timeout,
                 max_inbound_calls=settings.connection.max_inbound_calls,
             ),
-            raise_event=self.foundation.events.raise_event,
+            # What a hostile peer can cause in floods is counted, across its connections too.
+            raise_event=self.foundation.events.count_or_raise,
             tolerance=Tolerance(
                 unknown_properties=settings.interop.unknown_properties == "tolerate",
                 over_long_strings=settings.interop.over_long_strings == "tolerate",

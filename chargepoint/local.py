@@ -13,7 +13,7 @@ from typing import Final
 
 from chargepoint.configuration import KEYS, ChangeStatus, Origin
 from chargepoint.foundation import open_foundation
-from chargepoint.installation import Installer, Use
+from chargepoint.installation import Use
 from chargepoint.settings import Settings
 from chargepoint.state import DATABASE_NAME, LOCK_NAME, StateUnusable
 from security import durable
@@ -62,8 +62,7 @@ async def install(settings: Settings, *, pem: str, use: str, key: str | None) ->
         StateUnusable: the state directory cannot be used, or an agent uses it.
     """
     async with open_foundation(settings) as foundation:
-        installer = Installer(foundation.certificates, foundation.events, foundation.clock, settings.charge_point)
-        outcome = await installer.install(Use(use), pem, None if key is None else Secret(key.encode()))
+        outcome = await foundation.installer.install(Use(use), pem, None if key is None else Secret(key.encode()))
     return None if outcome.accepted else f"{outcome.result}: {outcome.reason}"
 
 

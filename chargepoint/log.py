@@ -15,6 +15,7 @@ import logging
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
@@ -26,6 +27,7 @@ from security.secret import Secret
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
+MAX_KEPT_SECRETS: Final = 32  #: secrets; the lines of older passwords have been written long since
 MIN_FORM_CHARACTERS: Final = 6  #: characters; a shorter form of a secret would mask half of the log
 
 _CREDENTIALS: Final = r"(?:Basic|Bearer) [\w+/=~.-]{16,}"
@@ -40,16 +42,17 @@ class Mask:
     """
 
     def __init__(self) -> None:
-        self._patterns = {_CREDENTIALS}
+        self._secrets: deque[Secret] = deque(maxlen=MAX_KEPT_SECRETS)
         self._pattern = re.compile(_CREDENTIALS)
 
     def add(self, secret: Secret) -> None:
-        """Mask this secret from now on, for ever: old lines of a password may still be on their way."""
-        patterns = self._patterns | set(_patterns(secret.reveal()))
-        if patterns != self._patterns:
-            self._patterns = patterns
-            # The longest first, so that of two secrets that begin alike neither leaves a rest behind.
-            self._pattern = re.compile("|".join(sorted(patterns, key=len, reverse=True)))
+        """Mask this secret from now on, and those before it still: lines of an old password may be on their way."""
+        if secret in self._secrets:
+            return
+        self._secrets.append(secret)
+        patterns = {_CREDENTIALS, *(pattern for each in self._secrets for pattern in _patterns(each.reveal()))}
+        # The longest first, so that of two secrets that begin alike neither leaves a rest behind.
+        self._pattern = re.compile("|".join(sorted(patterns, key=len, reverse=True)))
 
     def __call__(self, text: str) -> str:
         """Return the text without any secret."""

@@ -9,6 +9,7 @@ Not done here: connecting, and falling back to an older profile, password, root 
 
 from dataclasses import replace
 
+from chargepoint import log
 from chargepoint.attempt import Attempt
 from chargepoint.clock import Clock
 from chargepoint.configuration import Configuration
@@ -61,11 +62,14 @@ class Planner:
 
     def _attempt(self, profile: SecurityProfile) -> Attempt:
         address = self._settings.central_system
+        password = self._configuration.authorization_key()
+        if password is not None:
+            log.keep_secret(password)  # A01.FR.12: whatever a library may say about it, no log shows it
         return Attempt(
             profile=profile,
             url=url_for(profile, address.url, address.urls),
             identity=self._settings.charge_point.identity,
-            authorization_key=self._configuration.authorization_key(),
+            authorization_key=password,
             roots=self._certificates.root_pems(CaDomain.CENTRAL_SYSTEM),
             client_certificate=self._certificates.charge_point_certificate(
                 self._clock.now() if self._clock.is_set else None

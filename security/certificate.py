@@ -179,7 +179,7 @@ def parse_chain(text: str) -> tuple[Certificate, ...]:
         raise CertificateError(f"more than {MAX_CERTIFICATES} PEM blocks came")
     try:
         parsed = x509.load_pem_x509_certificates(text.encode("utf-8", errors="replace"))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise CertificateError("the PEM is damaged, or it is not a certificate") from error
     if len(parsed) != blocks:
         raise CertificateError("the text holds something else than certificates, perhaps a private key")

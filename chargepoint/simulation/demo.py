@@ -19,7 +19,7 @@ from chargepoint.simulation.stage import open_stage
 from chargepoint.simulation.walk import WALK, StepFailed
 
 STEP_TIMEOUT: Final = timedelta(seconds=45)  #: time; the slowest step starts two processes, on a slow board too
-LOG_LINES: Final = 30  #: lines of the agent's log that are shown when a step does not hold
+LOG_LINES: Final = 30  #: lines of the agent's log shown when a step does not hold; a traceback fits
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,17 @@ def test_keeps_masking_an_old_secret_after_a_new_one_came() -> None:
     assert mask("old password of the charge point, longer|old password of the charge point") == "***|***"
 
 
+def test_a_flood_of_new_passwords_does_not_fill_the_memory() -> None:
+    mask = Mask()
+    for number in range(3 * log.MAX_KEPT_SECRETS):
+        mask.add(Secret(number.to_bytes(16, "big")))
+        mask.add(Secret(number.to_bytes(16, "big")))
+    newest = (3 * log.MAX_KEPT_SECRETS - 1).to_bytes(16, "big").hex()
+    oldest = (0).to_bytes(16, "big").hex()
+    assert newest not in mask(newest)
+    assert oldest in mask(oldest)
+
+
 @pytest.mark.parametrize("short", [b"", b"a", b"ab"])
 def test_a_secret_too_short_to_be_one_masks_nothing(short: bytes) -> None:
     mask = Mask()
