@@ -29,6 +29,7 @@ from chargepoint.configuration_table import KEYS
 from chargepoint.database import Database
 from chargepoint.state import StateUnusable
 from security.event import RaiseEvent, SecurityEventType
+from security.profile import SecurityProfile
 from security.secret import Secret
 
 __all__ = ["KEYS", "SCHEMA", "Change", "ChangeStatus", "Configuration", "Effect", "Known", "Listing", "Origin"]
@@ -250,6 +251,17 @@ class Configuration:
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
         return await asyncio.shield(task)
+
+    def ends_connection(self, change: Change) -> bool:
+        """Tell whether the present connection must give way to a new one for this change.
+
+        It does for SecurityProfile (A05.FR.06), and for AuthorizationKey in profiles 1 and 2 (A01); in profiles 0 and 3
+        nothing of the connection rests on the password. All else that takes a new connection waits for the next one.
+        """
+        if change.status is not ChangeStatus.ACCEPTED:
+            return False
+        uses_password = SecurityProfile(self.integer("SecurityProfile")).sends_basic
+        return change.key == "SecurityProfile" or (change.key == "AuthorizationKey" and uses_password)
 
     async def forget(self) -> None:
         """Forget all that was set, durably: config.toml and the defaults hold again from the next start.

@@ -26,9 +26,6 @@ from security.secret import Secret
 MAX_VENDOR_ID_LENGTH: Final = 255  #: characters; DataTransfer.req, field vendorId
 MAX_MESSAGE_ID_LENGTH: Final = 50  #: characters; DataTransfer.req, field messageId
 
-# What is changed here and takes a new connection, once it is stored.
-_RECONNECTS: Final = frozenset({"SecurityProfile", "AuthorizationKey", "AllowCentralSystemTLSWildcards"})
-
 
 class ControlMethods:
     """The agent as the control socket sees it.
@@ -144,13 +141,14 @@ class ControlMethods:
         if not isinstance(values, dict):
             raise ControlError("values is an object of keys and values", code=INVALID_PARAMS)
         configuration: Configuration = self._foundation.configuration
-        done, problems = {}, []
+        done, problems, reconnects = {}, [], False
         for name, value in values.items():
             change = await configuration.change(name, _text(name, value, empty=True), Origin.LOCAL)
             done[change.key] = str(change.status)
             if change.status not in (ChangeStatus.ACCEPTED, ChangeStatus.REBOOT_REQUIRED):
                 problems.append(f"{change.key}: {change.reason}")
-        if any(done.get(name) == ChangeStatus.ACCEPTED for name in _RECONNECTS):
+            reconnects = reconnects or configuration.ends_connection(change)
+        if reconnects:
             self._connection.reconnect("the configuration was changed by a local command")
         if problems:
             raise ControlError("; ".join(problems), data=done)

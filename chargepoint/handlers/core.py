@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-from chargepoint.configuration import Change, ChangeStatus, Effect
 from chargepoint.handlers.domain import Domain
 from chargepoint.hardware.port import ResetKind
 from chargepoint.payload import call_result, enums
@@ -40,20 +39,13 @@ async def change_configuration(domain: Domain, request: Any) -> Reply:
     """
     change = await domain.configuration.change(request.key, request.value)
     conf = call_result.ChangeConfiguration(status=enums.ConfigurationStatus(change.status.value))
-    if not _takes_a_new_connection(domain, change):
+    if not domain.configuration.ends_connection(change):
         return Reply(conf)
 
     async def reconnect() -> None:
         domain.reconnect(f"{change.key} was changed by the Central System")
 
     return Reply(conf, then=reconnect)
-
-
-def _takes_a_new_connection(domain: Domain, change: Change) -> bool:
-    if change.status is not ChangeStatus.ACCEPTED or change.effect is not Effect.RECONNECT:
-        return False
-    # In profiles 0 and 3 the password is stored for later: nothing of the present connection rests on it.
-    return change.key != "AuthorizationKey" or domain.configuration.integer("SecurityProfile") in (1, 2)
 
 
 async def reset(domain: Domain, request: Any) -> Reply:
