@@ -10,7 +10,7 @@ foreign file is reported in words and left as it is.
   alone. So the work of a write may run twice, and does nothing but talk to the connection.
 - A read keeps the writes waiting: it is bounded by its owner (a limit, a page at a time).
 - Cancelling the task that waits leaves its write done or not done, never half.
-- SQLite's errors become `DatabaseError` here, and nowhere else.
+- SQLite's errors become `DatabaseError` here, and nowhere else (database_error.py).
 
 Not done here: what is in the tables (their owners bring the statements) and how they change (migration.py).
 """
@@ -24,12 +24,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from chargepoint.database_error import DAMAGED_ADVICE, DatabaseDamaged, DatabaseFailed, mapped
 from chargepoint.migration import Migration, check, migrate
-from chargepoint.state import StateUnusable, unusable
+from chargepoint.state import unusable
 from security import durable
 
 MAX_GROUP_JOBS: Final = 256  #: count; writes that share one commit: bounds how long the first waits for the last
@@ -46,44 +46,6 @@ MAX_FREE_BYTES: Final = 1_048_576  #: bytes; above this, free pages are given ba
 
 T = TypeVar("T")
 
-
-class DatabaseError(StateUnusable):
-    """Root of all faults of the database; nothing of the failed work is on the disk."""
-
-
-class DatabaseDamaged(DatabaseError):
-    """Raised when the file is not what SQLite wrote; it is left as it is."""
-
-
-class DatabaseFull(DatabaseError):
-    """Raised when the disk has no room for the change."""
-
-
-class DatabaseReadOnly(DatabaseError):
-    """Raised when the file or its directory cannot be written or opened."""
-
-
-class DatabaseFailed(DatabaseError):
-    """Raised for every other fault that SQLite reports."""
-
-
-_DAMAGED: Final = (
-    DatabaseDamaged,
-    "keep the file for an examination, and put a copy back or move it away together with its -wal file",
-)
-_FULL: Final = (DatabaseFull, "make room on the disk")
-_READ_ONLY: Final = (DatabaseReadOnly, "let the user that runs the agent write the directory and the files in it")
-_FAILED: Final = (DatabaseFailed, "check the disk and the kernel's log")
-
-_KINDS: Final[dict[int, tuple[type[DatabaseError], str]]] = {
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-    sqlite3.SQLITE_FULL: _FULL,
-    sqlite3.SQLITE_READONLY: _READ_ONLY,
-    sqlite3.SQLITE_PERM: _READ_ONLY,
-    sqlite3.SQLITE_CANTOPEN: _READ_ONLY,
-    sqlite3.SQLITE_BUSY: (DatabaseFailed, "end the other program that holds the file"),
-}
 
 _PRAGMAS: Final[dict[str, tuple[str | int, str | int]]] = {
     # Before the first table: later it takes a VACUUM.
@@ -102,11 +64,35 @@ _PRAGMAS: Final[dict[str, tuple[str | int, str | int]]] = {
 """Pragma -> what it is set to, and what it must say then."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
-    writes: bool
-    done: Future[Any] = field(default_factory=Future)
+    """Work for the thread, and the future of the task that waits for it.
+
+    A future of the event loop itself: one of `concurrent.futures` wrapped for it would take as long again as the work.
+    """
+
+    __slots__ = ("_loop", "answer", "work", "writes")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any], *, writes: bool) -> None:
+        self.work = work
+        self.writes = writes
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Any] = self._loop.create_future()
+
+    def succeed(self, result: object) -> None:
+        """Thread: give the result to the task."""
+        self._tell(self.answer.set_result, result)
+
+    def fail(self, error: Exception) -> None:
+        """Thread: raise the error in the task."""
+        self._tell(self.answer.set_exception, error)
+
+    def _tell(self, tell: Callable[[Any], None], what: object) -> None:
+        def tell_who_waits() -> None:
+            if not self.answer.cancelled():
+                tell(what)
+
+        with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(tell_who_waits)
 
 
 class Database:
@@ -168,9 +154,9 @@ class Database:
     async def _ask(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T:
         if self._closing:
             raise RuntimeError("the database is closed")
-        job = _Job(work, writes)
+        job = _Job(work, writes=writes)
         self._jobs.put(job)
-        result: T = await asyncio.wrap_future(job.done)
+        result: T = await job.answer
         return result
 
     def _serve(self, opened: Future[None]) -> None:
@@ -207,7 +193,7 @@ class Database:
                 group.append(waiting[0])
                 waiting.popleft()
             # A job whose task was cancelled while it waited is dropped whole; from here on it runs to its end.
-            if group := [each for each in group if each.done.set_running_or_notify_cancel()]:
+            if group := [each for each in group if not each.answer.cancelled()]:
                 yield group
 
 
@@ -221,16 +207,16 @@ def _commit(connection: sqlite3.Connection, group: list[_Job], path: Path) -> No
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")  # an error where SQLite has rolled back by itself
         if len(group) == 1:
-            group[0].done.set_exception(_mapped(error, path))
+            group[0].fail(mapped(error, path))
         else:
             for job in group:
                 _commit(connection, [job], path)
         return
     for job, (result, fault) in zip(group, outcomes, strict=True):
         if fault is None:
-            job.done.set_result(result)
+            job.succeed(result)
         else:
-            job.done.set_exception(_mapped(fault, path))
+            job.fail(mapped(fault, path))
 
 
 def _run_in_savepoint(connection: sqlite3.Connection, job: _Job) -> tuple[Any, Exception | None]:
@@ -253,9 +239,9 @@ def _look_up(connection: sqlite3.Connection, job: _Job, path: Path) -> None:
         connection.execute("PRAGMA query_only = ON")
         result = job.work(connection)
     except Exception as error:  # noqa: BLE001 - handed to the task that waits for it
-        job.done.set_exception(_mapped(error, path))
+        job.fail(mapped(error, path))
     else:
-        job.done.set_result(result)
+        job.succeed(result)
     finally:
         connection.execute("PRAGMA query_only = OFF")
 
@@ -278,7 +264,7 @@ def _connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise _mapped(error, path) from error
+        raise mapped(error, path) from error
     except OSError as error:
         raise unusable(path, error) from error
     return connection
@@ -289,7 +275,7 @@ def _has_content(path: Path) -> bool:
     log = path.with_name(f"{path.name}-wal")
     if not size and log.exists() and log.stat().st_size:
         # SQLite would take the file for a new one and delete the log, the only thing that is left.
-        raise DatabaseDamaged(path, "it is empty, but its -wal file is not", _DAMAGED[1])
+        raise DatabaseDamaged(path, "it is empty, but its -wal file is not", DAMAGED_ADVICE)
     return size > 0
 
 
@@ -298,7 +284,7 @@ def _check_content(connection: sqlite3.Connection, path: Path) -> None:
     if path.stat().st_size <= MAX_CHECKED_BYTES:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise DatabaseDamaged(path, f"it is damaged ({verdict})", _DAMAGED[1])
+            raise DatabaseDamaged(path, f"it is damaged ({verdict})", DAMAGED_ADVICE)
         return
     for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         for order in ("ASC", "DESC"):
@@ -339,14 +325,3 @@ def _give_back_free_pages(connection: sqlite3.Connection) -> None:
     free_pages = _read_pragma(connection, "freelist_count")
     if free_pages * _read_pragma(connection, "page_size") > MAX_FREE_BYTES:
         connection.executescript("PRAGMA incremental_vacuum")  # `execute` would step once and free one page
-
-
-def _mapped(error: Exception, path: Path) -> Exception:
-    """Say in our words what SQLite's error means; what is not SQLite's stays as it is."""
-    if not isinstance(error, sqlite3.Error):
-        return error
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    kind, advice = _KINDS.get(code & 0xFF, _FAILED)  # the low byte is the primary code
-    mapped = kind(path, str(error), advice)
-    mapped.__cause__ = error
-    return mapped

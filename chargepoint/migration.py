@@ -25,7 +25,7 @@ from typing import Final
 from chargepoint.state import StateUnusable
 from security import durable
 
-APPLICATION_ID: Final = 0x4F435036  #: number; "OCP6", tells our file from any other SQLite file
+APPLICATION_ID: Final = 0x4F435036  #: code; "OCP6", tells our file from any other SQLite file
 
 _MARK: Final = """
     CREATE TABLE IF NOT EXISTS schema_mark (

@@ -24,7 +24,7 @@ MAX_READ_EVENTS: Final = 1_000  #: count; events in one answer unless asked othe
 MAX_ROLLED_EVENTS: Final = 100  #: count; rolled out with one that comes in: a lowered bound is reached step by step
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)  #: time; what `datetime` resolves, and the database keeps
+_MICROSECOND: Final = timedelta(microseconds=1)  #: code; what `datetime` resolves and the database keeps
 
 SCHEMA: Final = (
     """

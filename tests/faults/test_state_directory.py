@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chargepoint.database import MAX_CHECKED_BYTES, Database, DatabaseDamaged
+from chargepoint.database import MAX_CHECKED_BYTES, Database
+from chargepoint.database_error import DatabaseDamaged
 from chargepoint.migration import StateForeign
 from chargepoint.state_schema import MIGRATIONS
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from chargepoint import database as database_module
-from chargepoint.database import Database, DatabaseDamaged, DatabaseFailed, DatabaseFull, DatabaseReadOnly
+from chargepoint.database import Database
+from chargepoint.database_error import DatabaseDamaged, DatabaseFailed, DatabaseFull, DatabaseReadOnly
 from chargepoint.migration import Migration
 from chargepoint.state import StateUnusable
 

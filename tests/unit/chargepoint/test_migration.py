@@ -1,3 +1,5 @@
+import errno
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -5,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chargepoint.database import Database, DatabaseFailed
+from chargepoint.database import Database
+from chargepoint.database_error import DatabaseFailed
 from chargepoint.migration import APPLICATION_ID, Migration, StateForeign, StateTooNew
 from chargepoint.state import StateUnusable
 from chargepoint.state_schema import MIGRATIONS
+from security import durable
 
 FIRST = Migration(("CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY)",))
 ADDED = Migration(
@@ -104,6 +108,21 @@ async def test_nothing_is_changed_where_the_copy_cannot_be_made(tmp_path: Path) 
     (tmp_path / ".state.db.before-1.tmp").touch()
     with pytest.raises(StateUnusable, match="File exists"):
         await Database.open(path, (FIRST, BROKEN))
+    assert await add_fact(path, "still here", FIRST) == ["old", "still here"]
+
+
+async def test_a_copy_that_is_not_on_the_disk_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FailingDisk(durable.Operations):
+        def fsync(self, descriptor: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = tmp_path / "state.db"
+    await add_fact(path, "old", FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "operations", FailingDisk())
+        with pytest.raises(StateUnusable, match="Input/output error"):
+            await Database.open(path, (FIRST, BROKEN))
+    assert {each.name for each in tmp_path.iterdir()} == {"state.db"}
     assert await add_fact(path, "still here", FIRST) == ["old", "still here"]
 
 

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -67,6 +68,8 @@ def test_a_second_agent_in_another_process_is_told_who_holds_the_directory(tmp_p
     command = [sys.executable, "-c", program, str(tmp_path)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert f"another agent uses it (process {os.getpid()})" in second.stderr
+    with pytest.raises(StateUnusable, match="another agent uses it"):
+        StateDirectory.open(tmp_path)
     state.close()
     state.close()
     third = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
@@ -83,6 +86,15 @@ def test_the_lock_is_free_again_after_a_refusal(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(StateUnusable, match="the disk is full; make room on it"):
             StateDirectory.open(tmp_path)
     StateDirectory.open(tmp_path).close()
+
+
+def test_a_lock_that_cannot_be_taken_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StateUnusable, match="No locks available; check the disk and its mount"):
+        StateDirectory.open(tmp_path)
 
 
 @pytest.mark.parametrize(

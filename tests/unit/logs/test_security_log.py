@@ -106,7 +106,6 @@ async def test_nothing_goes_by_age_on_the_word_of_a_clock_that_is_not_set(databa
     assert await log.count() == 2
 
 
-@pytest.mark.requirement("A04.FR.02")
 async def test_what_the_central_system_has_not_heard_of_stays_longer(database: Database) -> None:
     log = open_log(database, max_events=3, max_age=20 * MINUTE)
     for minute in (0, 1):
