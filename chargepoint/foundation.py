@@ -74,7 +74,10 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         configuration = await Configuration.load(
             database,
             given=settings.configuration,
-            device=device_values(settings.charge_point.connectors),
+            device={
+                **device_values(settings.charge_point.connectors),
+                "HeartbeatInterval": f"{settings.session.default_heartbeat.total_seconds():.0f}",
+            },
             raise_event=events.raise_event,
             missing_prerequisite=lambda target: planner.missing_prerequisite(target),
         )

@@ -24,7 +24,7 @@ from chargepoint.link import Link
 from chargepoint.outbox import Lane, Outbox, OutboxFull
 from chargepoint.payload import call, enums
 from chargepoint.registration import Registration, RegistrationStatus
-from chargepoint.rpc import CallErrorReceived, CallFailed, Exchange, Reply, Serve
+from chargepoint.rpc import CallErrorReceived, CallFailed, Exchange, Reply, Serve, Silence
 from chargepoint.settings import SessionSettings
 from chargepoint.timekeeper import Timekeeper
 
@@ -99,7 +99,7 @@ class Session:
             link: the connection; closed by whoever opened it.
             serve: answers the requests of the Central System.
         """
-        exchange = self._open_exchange(link, self._noting(serve))
+        exchange = self._open_exchange(link, self._gate(serve))
         now = self._clock.monotonic()
         self._registration.connected(self._boot_content())
         exchange.silent = self._registration.is_silent(now)
@@ -110,7 +110,12 @@ class Session:
 
         async def call_and_note(request: Any) -> Any:
             self._sent_at = self._clock.monotonic()
-            return await exchange.call(request)
+            answer = await exchange.call(request)
+            if isinstance(request, call.BootNotification):
+                # Here, and not where the answer is waited for: what comes right behind a Rejected finds us silent.
+                self._note_registration(request, answer)
+                exchange.silent = self._registration.is_silent(self._clock.monotonic())
+            return answer
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -155,9 +160,12 @@ class Session:
         except (CallFailed, OutboxFull) as failure:
             _log.warning("the triggered %s.req was not delivered: %s", message, failure)
 
-    def _noting(self, serve: Serve) -> Serve:
+    def _gate(self, serve: Serve) -> Serve:
         async def serve_and_note(request: Any, action: str) -> Reply:
-            self._sent_at = self._clock.monotonic()
+            now = self._clock.monotonic()
+            if self._registration.is_silent(now):
+                raise Silence  # it was read together with the Rejected
+            self._sent_at = now
             return await serve(request, action)
 
         return serve_and_note
@@ -193,23 +201,25 @@ class Session:
             _log.warning("BootNotification.req was not answered well, next try in %s: %s", self._retry_text, failure)
             self._registration.failed(self._clock.monotonic())
             return
-        now = self._clock.monotonic()
-        status, was = RegistrationStatus(conf.status), self._registration.status
-        self._registration.answered(status, conf.interval, content, now)
-        self._outbox.open_only(_OPEN_LANES[status])
-        _log.info("the Central System answered the BootNotification.req: %s, interval %d s", status, conf.interval)
         await self._learn_time(conf.current_time, asked_at)
-        if status is RegistrationStatus.ACCEPTED:
-            if was is not RegistrationStatus.ACCEPTED:
-                self._connectors.forget_reports()
+        if self._registration.status is RegistrationStatus.ACCEPTED:
             await self._set_heartbeat_interval(conf.interval)
+
+    def _note_registration(self, content: Any, conf: Any) -> None:
+        status, was = RegistrationStatus(conf.status), self._registration.status
+        _log.info("the Central System answered the BootNotification.req: %s, interval %d s", status, conf.interval)
+        self._registration.answered(status, conf.interval, content, self._clock.monotonic())
+        self._outbox.open_only(_OPEN_LANES[status])
+        if status is RegistrationStatus.ACCEPTED and was is not status:
+            self._connectors.forget_reports()
 
     @property
     def _retry_text(self) -> str:
         return f"{self._settings.boot_retry.total_seconds():.0f} s"
 
     async def _set_heartbeat_interval(self, interval_s: int) -> None:
-        # Stored only when it differs, so that a boot costs no write to the flash.
+        # An interval of 0 leaves it to us: what was set before holds, else [session] default_heartbeat_s. Stored only
+        # when it differs, so that a boot costs no write to the flash.
         if interval_s > 0 and interval_s != self._configuration.integer("HeartbeatInterval"):
             await self._configuration.change("HeartbeatInterval", str(interval_s), Origin.CENTRAL_SYSTEM)
 
