@@ -34,6 +34,7 @@ from chargepoint.schema import Tolerance
 from chargepoint.session import Session
 from chargepoint.settings import Settings
 from chargepoint.state import StateUnusable
+from chargepoint.thread import DaemonThreads
 from chargepoint.timekeeper import Timekeeper
 from security.event import SecurityEventType
 
@@ -56,6 +57,7 @@ async def run(settings: Settings) -> int:
         StateUnusable: the state directory or the control socket cannot be used.
         DriverUnusable: there is no such hardware driver.
     """
+    asyncio.get_running_loop().set_default_executor(DaemonThreads())
     async with open_foundation(settings) as foundation:
         reset = await Agent(foundation).live()
     # Only now is everything on the disk and closed: the board may take the power away.
@@ -114,8 +116,8 @@ class Agent:
         Returns:
             The reset that the device is to carry out, None where the agent was merely told to end.
         """
-        await self._begin()
         try:
+            await self._begin()
             async with asyncio.TaskGroup() as tasks:
                 connection = tasks.create_task(self.connection.run(self._converse), name="connection")
                 watchdog = tasks.create_task(systemd.feed_watchdog(), name="watchdog")
@@ -135,6 +137,9 @@ class Agent:
         self._ended.set()
 
     async def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
         foundation = self.foundation
         _log.info("chargepoint %s, state in %s", __version__, foundation.settings.state.directory)
         for key in foundation.configuration.overridden():
@@ -150,9 +155,6 @@ class Agent:
                 raise StateUnusable(
                     self._control.path, f"the control socket cannot be made: {error}", "correct the table [control]"
                 ) from error
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ended.set)
 
     async def _take_leave(self) -> None:
         """Close the link with its owed answers sent, in bounded time."""
@@ -238,6 +240,8 @@ class Agent:
         """Take in what the board says."""
         now = self.foundation.clock.now()
         match notice:
+            case ConnectorFaulted() | ConnectorCleared() if notice.connector not in self.connectors:
+                _log.error("the board speaks of connector %r, which there is not", notice.connector)
             case ConnectorFaulted(connector, error_code, info):
                 self.connectors.set_fault(connector, error_code, info, now)
             case ConnectorCleared(connector):
