@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chargepoint.state import StateUnusable
+
 MAX_LINE_BYTES: Final = 262_144  #: bytes; a chain and a key for certificates.install are 20 000
 MAX_CLIENTS: Final = 16  #: connections; an operator, a watchdog and a few processes of the charge point
 MAX_ERROR_LENGTH: Final = 1_000  #: characters; an error message is a sentence, not a file
@@ -165,6 +167,8 @@ class ControlServer:
             return {"jsonrpc": "2.0", "id": request_id, "result": await method.call(**params)}
         except ControlError as error:
             return _error(request_id, error.code, str(error), error.data)
+        except StateUnusable as error:
+            return _error(request_id, REFUSED, str(error))
         except Exception:  # noqa: BLE001 - the top of a request: a broken method must not take the agent with it
             _log.exception("the control method %s broke", name)
             return _error(request_id, INTERNAL_ERROR, f"{name} broke; the agent's log says where")
@@ -180,7 +184,9 @@ def _check_arguments(call: Callable[..., Awaitable[Any]], params: dict[str, Any]
 
 
 def _line(answer: object) -> bytes:
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    # Half a surrogate pair, which somebody's JSON may have brought in, has no UTF-8 form; escaped it is JSON again.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _error(request_id: object, code: int, message: str, data: object = None) -> dict[str, object]:

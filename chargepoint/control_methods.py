@@ -173,6 +173,8 @@ class ControlMethods:
 def _text(name: str, value: object, longest: int | None = None, *, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value or empty):
         raise ControlError(f"{name} is a text", code=INVALID_PARAMS)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ControlError(f"{name} holds half a surrogate pair, which has no UTF-8 form", code=INVALID_PARAMS)
     if longest is not None and len(value) > longest:
         raise ControlError(f"{name} has at most {longest} characters", code=INVALID_PARAMS)
     return value

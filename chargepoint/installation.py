@@ -8,10 +8,12 @@ import asyncio
 import logging
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 from chargepoint.clock import Clock
 from chargepoint.events import EventDoor
 from chargepoint.settings import ChargePointSettings, ProvisioningSettings
+from chargepoint.state import StateUnusable
 from security.errors import DurableError
 from security.event import SecurityEventType
 from security.provisioning import Provisioned, Provisioning
@@ -63,22 +65,22 @@ class Installer:
 
         Raises:
             ValueError: a key is missing, or given where none belongs.
+            StateUnusable: it cannot be kept; the store is as before.
         """
         if (use is Use.CHARGE_POINT_CERTIFICATE) != (key is not None):
             raise ValueError("a Charge Point certificate comes with its private key, a root without one")
-        now = self._now()
-        if key is not None:
-            outcome = await asyncio.to_thread(
-                self._certificates.install_charge_point_certificate,
-                pem,
-                key,
-                now,
-                serial_number=self._serial_number,
-            )
-        else:
-            outcome = await asyncio.to_thread(self._certificates.install_root, _DOMAINS[use], pem, now)
+        try:
+            outcome = await asyncio.to_thread(self._install, use, pem, key)
+        except DurableError as error:
+            raise StateUnusable(Path(error.path), error.what, error.advice) from error
         await self._note(use, outcome)
         return outcome
+
+    def _install(self, use: Use, pem: str, key: Secret | None) -> Installation:
+        now = self._now()
+        if key is None:
+            return self._certificates.install_root(_DOMAINS[use], pem, now)
+        return self._certificates.install_charge_point_certificate(pem, key, now, serial_number=self._serial_number)
 
     async def provision(self, settings: ProvisioningSettings) -> None:
         """Install what config.toml provides and was not seen before; what is refused is a line in the log.

@@ -10,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+from chargepoint.payload import enums
+
+_ERROR_CODES: Final = frozenset(code.value for code in enums.ChargePointErrorCode)
 
 
 class ResetKind(StrEnum):
@@ -34,6 +38,12 @@ class ConnectorFaulted:
     error_code: str
     info: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no StatusNotification.req can say, to the driver that made it."""
+        if not isinstance(self.error_code, str) or self.error_code not in _ERROR_CODES:
+            raise ValueError(f"{self.error_code!r} is no ChargePointErrorCode")
+        _check_info(self.info)
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectorCleared:
@@ -47,6 +57,15 @@ class TamperDetected:
     """The tamper sensor fired (section 8: TamperDetectionActivated)."""
 
     info: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no security event can say."""
+        _check_info(self.info)
+
+
+def _check_info(info: object) -> None:
+    if info is not None and not isinstance(info, str):
+        raise ValueError("info is a text")
 
 
 Notice = ConnectorFaulted | ConnectorCleared | TamperDetected

@@ -13,7 +13,6 @@ from typing import Final
 
 from chargepoint.control import INVALID_PARAMS, ControlError, Method
 from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notify, ResetKind, TamperDetected
-from chargepoint.payload import enums
 from chargepoint.settings import HardwareSettings
 from security import durable
 
@@ -72,7 +71,7 @@ class SimulatedHardware:
         if self._on_reboot == "restart":
             sys.stdout.flush()
             sys.stderr.flush()
-            os.execv(sys.executable, [sys.executable, "-m", "chargepoint", *sys.argv[1:]])  # noqa: S606 - no shell, our own arguments
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell, as it was started
 
     def fault(self, connector: int, error_code: str = "OtherError", info: str | None = None) -> None:
         """Make a connector (0: the whole Charge Point) fail.
@@ -80,7 +79,7 @@ class SimulatedHardware:
         Raises:
             ValueError: no such connector, or no such ChargePointErrorCode.
         """
-        self._tell(ConnectorFaulted(self._checked(connector), enums.ChargePointErrorCode(error_code), info))
+        self._tell(ConnectorFaulted(self._checked(connector), error_code, info))
 
     def clear_fault(self, connector: int) -> None:
         """Mend a connector (0: the whole Charge Point).
@@ -98,10 +97,10 @@ class SimulatedHardware:
         """Put the board's clock off by so many seconds from the machine's.
 
         Raises:
-            ValueError: the clock would leave the calendar.
+            ValueError: that is no number, or the clock would leave the calendar.
         """
-        if not abs(offset_s) <= MAX_CLOCK_OFFSET.total_seconds():
-            raise ValueError(f"the offset is at most {MAX_CLOCK_OFFSET.days} days")
+        if type(offset_s) not in (int, float) or not abs(offset_s) <= MAX_CLOCK_OFFSET.total_seconds():
+            raise ValueError(f"the offset is a number of seconds, at most {MAX_CLOCK_OFFSET.days} days")
         self._clock_offset = timedelta(seconds=offset_s)
 
     def control_methods(self) -> Mapping[str, Method]:
@@ -114,7 +113,7 @@ class SimulatedHardware:
             _try(lambda: self.clear_fault(connector))
 
         async def tamper(info: str | None = None) -> None:
-            self.tamper(info)
+            _try(lambda: self.tamper(info))
 
         async def set_clock(offset_s: float) -> None:
             _try(lambda: self.set_clock(offset_s))
@@ -127,8 +126,8 @@ class SimulatedHardware:
         }
 
     def _checked(self, connector: int) -> int:
-        if not isinstance(connector, int) or not 0 <= connector <= self._connectors:
-            raise ValueError(f"connector {connector} does not exist: there are 0 to {self._connectors}")
+        if type(connector) is not int or not 0 <= connector <= self._connectors:
+            raise ValueError(f"connector {connector!r} does not exist: there are 0 to {self._connectors}")
         return connector
 
     def _tell(self, notice: ConnectorFaulted | ConnectorCleared | TamperDetected) -> None:
@@ -145,5 +144,5 @@ class SimulatedHardware:
 def _try(act: Callable[[], None]) -> None:
     try:
         act()
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ControlError(str(error), code=INVALID_PARAMS) from error
