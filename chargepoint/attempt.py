@@ -58,7 +58,7 @@ class Attempt:
         """Return the headers of ours in the upgrade: the Basic credentials in profiles 1 and 2, and nowhere else.
 
         A00.FR.202, 203, 204, 205 and A00.FR.301, 302, 303, 304. The credentials are made of bytes, because the
-        password may hold any (docs/decisions/0041-basic-header-of-bytes.md).
+        password may hold any (docs/decisions/0010-authorization-key-hex-on-ocpp-bytes-in-http.md).
         """
         if not self.profile.sends_basic or self.authorization_key is None:
             return {}

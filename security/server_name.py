@@ -6,7 +6,7 @@
   exactly one label, and has at least two labels to its right.
 - An IP address is no name: white paper edition 2 took it out of A00.FR.308.
 
-The reasons are in docs/decisions/0041-server-name.md. Pure: no clock, no input or output.
+The reasons are in docs/decisions/0011-server-name-cn-san-and-wildcards.md. Pure: no clock, no input or output.
 """
 
 import ipaddress

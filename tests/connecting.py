@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from chargepoint.attempt import Attempt
@@ -18,6 +19,7 @@ from chargepoint.simulation.authority import Issued
 from chargepoint.simulation.pki import Pki
 from security.profile import SecurityProfile
 from security.secret import Secret
+from tests.tls_pipe import KeyPair
 
 PKI = Pki.create()
 PASSWORD = Secret(b"a password of 20 by.")
@@ -48,6 +50,21 @@ def attempt(
     scheme = "wss" if profile.needs_tls else "ws"
     values: dict[str, Any] = {"authorization_key": PASSWORD, "roots": (PKI.root_pem,)}
     return Attempt(profile, f"{scheme}://{host}:{port}/ocpp", "CP001", **(values | changes))
+
+
+def attempt_in(profile: int, port: int, directory: Path, **changes: Any) -> Attempt:
+    """A good attempt in a profile, with its Charge Point certificate for serial number SN-0001."""
+    pair = KeyPair(*PKI.charge_point_certificate("SN-0001").write(directory))
+    return attempt(port, SecurityProfile(profile), **({"client_certificate": pair} | changes))
+
+
+def serving_in(profile: int, issued: Issued | None = None) -> ssl.SSLContext:
+    """The TLS context of a Central System in profile 2 or 3; in 3 it demands the Charge Point certificate."""
+    context = serving(issued)
+    if profile == SecurityProfile.TLS_CLIENT_CERTIFICATE:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=PKI.root_pem.decode())
+    return context
 
 
 @dataclass
