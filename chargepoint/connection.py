@@ -222,7 +222,7 @@ class Connection:
             await asyncio.gather(serving, pinging, asked, return_exceptions=True)
         _log.info("the connection to %s ended: %s", link.url, await link.wait_lost())
         lasted = timedelta(seconds=self._clock.monotonic() - began)
-        # A peer that upgrades and then hangs up is as bad as one that refuses: the waits have to grow (decision 0040).
+        # A peer that upgrades and then hangs up is as bad as one that refuses: the waits have to grow (docs/decisions/0040).
         self._failures = 0 if link.messages or lasted >= MIN_LINK_LIFE else self._failures + 1
 
     async def _close(self, link: Link) -> None:

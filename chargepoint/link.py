@@ -2,7 +2,8 @@
 
 Guaranteed: nothing of the HTTP upgrade, the password least of all, is sent to a peer before its TLS version, cipher
 suite, name and dates have been judged good (A00.FR.310, A00.FR.414); redirects are not followed, no extension is
-offered, no proxy is taken from the environment unless that is set; every wait has an end.
+offered, no proxy is taken from the environment unless that is set; every wait has an end
+(docs/decisions/0041-judged-before-the-upgrade.md).
 
 Not done here: trying again (connection.py), what is said over the link (rpc.py).
 """
