@@ -83,6 +83,7 @@ class Register:
         serial_numbers: identity -> serial number, the CN of its certificate.
         highest_profiles: identity -> the highest profile in which it was connected;
             remove an entry to let it in with a lower one.
+        only: the identities that may connect at all, None for any.
         accept_unknown: take a Charge Point that is not known and remember its first password or serial number.
     """
 
@@ -91,13 +92,14 @@ class Register:
     passwords: dict[str, bytes] = field(default_factory=dict)
     serial_numbers: dict[str, str] = field(default_factory=dict)
     highest_profiles: dict[str, int] = field(default_factory=dict)
+    only: frozenset[str] | None = None
     accept_unknown: bool = False
 
     def judge(self, profile: int, visitor: Visitor) -> Admission:
         """Decide whether a visitor is let in while `profile` is served."""
         identity = self._identity(visitor.target)
-        if identity is None:
-            return Admission("", 404, f"no Charge Point lives at this path, use {self.path}/<identity>")
+        if identity is None or (self.only is not None and identity not in self.only):
+            return Admission("", 404, f"no Charge Point is known at this path, use {self.path}/<identity>")
         observations: tuple[Observation, ...] = ()
         try:
             if self.highest_profiles.get(identity, 0) > profile:  # A05.FR.09

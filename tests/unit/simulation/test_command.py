@@ -1,0 +1,106 @@
+"""`chargepoint central-system` as a process: it serves, listens to its standard input, and ends when told to."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+from tests.bare_charge_point import BOOT, PASSWORD, BareChargePoint, basic
+
+ROOT = Path(__file__).parents[3]
+
+
+class Command:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+
+    async def until(self, text: str) -> str:
+        """Read lines until one holds the text."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            while data := await self.process.stdout.readline():
+                self.lines.append(data.decode().rstrip())
+                if text in self.lines[-1]:
+                    return self.lines[-1]
+        raise AssertionError(f"ended before {text!r}: {self.lines}")
+
+    async def tell(self, command: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command.encode() + b"\n")
+        await self.process.stdin.drain()
+
+
+@asynccontextmanager
+async def running(directory: Path, *arguments: str) -> AsyncIterator[Command]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chargepoint", "central-system", "--port", "0", "--directory", str(directory), *arguments,
+        cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        yield Command(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def address(line: str, identity: str = "CP001") -> str:
+    return line.rpartition(" ")[2].rpartition("/")[0] + f"/{identity}"
+
+
+async def test_a_charge_point_is_served_and_called_by_hand(tmp_path: Path) -> None:
+    arguments = ("--profile", "1", "--identity", "CP001", "--password", PASSWORD.hex())
+    async with running(tmp_path, *arguments) as command:
+        url = address(await command.until("security profile 1"))
+        with pytest.raises(InvalidStatus, match="404"):
+            await connect(address(url, "CP002"), proxy=None)
+        subprotocols = [Subprotocol("ocpp1.6")]
+        async with connect(url, subprotocols=subprotocols, additional_headers=basic(PASSWORD), proxy=None) as websocket:
+            client = BareChargePoint(websocket)
+            await client.call("BootNotification", BOOT)
+            await command.until("--> BootNotification.req")
+            await command.tell('call ChangeConfiguration {"key": "AuthorizationKey", "value": "00"}')
+            await client.answer({"status": "Rejected"})
+            await command.until("--> ChangeConfiguration.conf")
+            await command.tell("quit")
+            assert await command.process.wait() == 0
+        assert not [line for line in command.lines if PASSWORD.hex() in line or '"00"' in line]
+        assert (tmp_path / "central_system_root.pem").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_end_of_a_pipe_is_not_the_end_but_a_signal_is(number: signal.Signals, tmp_path: Path) -> None:
+    async with running(tmp_path) as command:
+        url = address(await command.until("security profile 0"))
+        assert command.process.stdin is not None
+        command.process.stdin.close()
+        async with connect(url, subprotocols=[Subprotocol("ocpp1.6")], proxy=None) as websocket:
+            await BareChargePoint(websocket).call("BootNotification", BOOT)
+            command.process.send_signal(number)
+            assert await command.process.wait() == 0
+
+
+async def test_a_bad_password_is_refused_without_being_shown(tmp_path: Path) -> None:
+    async with running(tmp_path, "--identity", "CP001", "--password", "secret-but-no-hex") as command:
+        await command.until("32 to 40 hex digits")
+        assert await command.process.wait() == 2
+        assert "secret" not in "".join(command.lines)
+    async with running(tmp_path, "--password", PASSWORD.hex()) as command:
+        await command.until("belong to an --identity")
+        assert await command.process.wait() == 2
+
+
+async def test_listening_to_the_network_is_said(tmp_path: Path) -> None:
+    async with running(tmp_path, "--bind", "127.0.0.2") as command:
+        await command.until("note: listening at 127.0.0.2")
+    async with running(tmp_path, "--bind", "192.0.2.1") as command:
+        await command.until("chargepoint central-system: ")
+        assert await command.process.wait() == 1
