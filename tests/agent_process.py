@@ -57,7 +57,7 @@ def write_config(directory: Path, url: str, tables: Tables | None = None) -> Pat
         "session": {"boot_retry_s": 1},
     }
     for table, values in (tables or {}).items():
-        content[table] = content.get(table, {}) | values
+        content[table] = {**content.get(table, {}), **values}
     lines = []
     for table, values in content.items():
         lines.append(f"[{table}]")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
@@ -20,7 +20,6 @@ from chargepoint.events import EventDoor
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.simulated import SimulatedHardware
-from chargepoint.link import Link
 from chargepoint.payload import call
 from chargepoint.rpc import AnswerMemory, Exchange, Limits
 from chargepoint.session import Session
@@ -29,6 +28,9 @@ from chargepoint.state_schema import MIGRATIONS
 from chargepoint.timekeeper import Timekeeper
 from logs.security_log import SecurityLog
 from tests.exchange import Pipe
+
+if TYPE_CHECKING:
+    from chargepoint.link import Link
 
 BOOT_RETRY_S = 60
 SETTINGS = SessionSettings(boot_retry=timedelta(seconds=BOOT_RETRY_S), clock_step=timedelta(seconds=10))
@@ -43,6 +45,7 @@ class LinkInMemory(Pipe):
     def __init__(self) -> None:
         super().__init__()
         self._idle = asyncio.Event()
+        self._probed = asyncio.Event()
 
     async def settle(self) -> None:
         """Replaced by the session."""
@@ -55,6 +58,14 @@ class LinkInMemory(Pipe):
         if self._inbox.empty():
             self._idle.set()
         return await super().receive()
+
+    async def ping(self, timeout: timedelta) -> bool:
+        self._probed.set()
+        return await super().ping(timeout)
+
+    async def probed(self) -> None:
+        """Wait until the deadline of a CALL has passed, after which the session probes the link."""
+        await asyncio.wait_for(self._probed.wait(), 5)
 
     async def taken_in(self) -> None:
         """Wait until everything that was said has reached the session, and what that set off in memory is done."""
@@ -134,11 +145,6 @@ class Stage:
         await self.link.taken_in()
         self.passed += timedelta(seconds=seconds)
         self.session.notice_change()
-
-    async def unanswered(self) -> None:
-        """Wait until the deadline of a CALL has passed, after which the session probes the link."""
-        while not self.link.pings:
-            await asyncio.sleep(0)
 
     async def asked(self, action: str) -> tuple[str, dict[str, Any]]:
         """Return id and payload of the CALL that comes next, which must be of this action."""

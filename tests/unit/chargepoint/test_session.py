@@ -77,7 +77,7 @@ async def test_silence_is_followed_by_another_try(stage: Stage) -> None:
     stage.call_timeout = AT_ONCE
     stage.connect()
     first, _ = await stage.asked("BootNotification")
-    await stage.unanswered()
+    await stage.link.probed()
     await stage.pass_time(BOOT_RETRY_S)
     second, _ = await stage.asked("BootNotification")
     assert first != second
@@ -221,7 +221,7 @@ async def test_a_status_without_an_answer_is_told_again_after_our_own_wait(stage
     stage.connect()
     await stage.answer_boot("Accepted")
     await stage.asked("StatusNotification")
-    await stage.unanswered()
+    await stage.link.probed()
     await stage.pass_time(BOOT_RETRY_S)
     assert await stage.answer_status() == (0, "Available")
 
@@ -284,6 +284,13 @@ async def test_another_interval_counts_from_now_on(stage: Stage) -> None:
     change = {"key": "HeartbeatInterval", "value": "10"}
     assert (await stage.link.ask([2, "0", "ChangeConfiguration", change]))[2] == {"status": "Accepted"}
     await stage.pass_time(10)
+    await stage.answer_heartbeat()
+
+
+async def test_a_shorter_interval_is_noticed_at_once(stage: Stage) -> None:
+    await stage.boot()
+    await stage.pass_time(20)
+    await stage.configuration.change("HeartbeatInterval", "10")
     await stage.answer_heartbeat()
 
 
