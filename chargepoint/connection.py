@@ -192,7 +192,7 @@ class Connection:
             async with scope:
                 attempt = self._attempt = await self._plan()
                 link = await self._opening.open(attempt, self._clock)
-        except Exception as error:  # noqa: BLE001 - no failure of one try may end the agent, failure_of tells them apart
+        except Exception as error:  # noqa: BLE001 - no failure of one try may end the agent
             if isinstance(error, TimeoutError) and scope.expired():
                 _log.info("the try to connect was cut short: %s", self._asked_why)
             else:
@@ -222,7 +222,8 @@ class Connection:
             await asyncio.gather(serving, pinging, asked, return_exceptions=True)
         _log.info("the connection to %s ended: %s", link.url, await link.wait_lost())
         lasted = timedelta(seconds=self._clock.monotonic() - began)
-        # A peer that upgrades and then hangs up is as bad as one that refuses: the waits have to grow (docs/decisions/0040).
+        # A peer that upgrades and then hangs up is as bad as one that refuses: the waits have to grow
+        # (docs/decisions/0040-reconnect-steady-then-slow.md).
         self._failures = 0 if link.messages or lasted >= MIN_LINK_LIFE else self._failures + 1
 
     async def _close(self, link: Link) -> None:

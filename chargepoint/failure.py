@@ -10,9 +10,10 @@ security event (docs/decisions/0042-tls-failures-and-events.md).
 Not done here: counting, raising events (outage.py, connection.py).
 """
 
+import logging
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from websockets import exceptions
@@ -22,6 +23,8 @@ from security.handshake import Witness
 from security.tls_fault import classify
 
 SUBPROTOCOL: Final = "ocpp1.6"
+
+_log = logging.getLogger(__name__)
 
 _ADVISE_ADDRESS: Final = "look at the URL, the network and the Central System"
 _ADVISE_SERVER: Final = "look at the Central System and whatever stands before it; the Charge Point tries again"
@@ -75,6 +78,10 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
         return error.failure
     if fault := classify(error, witness=witness):
         return Failure(fault.what, fault.advice, fault.event, fault.peer)
+    return replace(_failure_without_tls(error), peer=witness.describe_peer() if witness else "")
+
+
+def _failure_without_tls(error: Exception) -> Failure:
     match error:
         case exceptions.InvalidStatus():
             return _refusal(error.response.status_code)
@@ -103,6 +110,7 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
             return Failure(f"the network failed ({os.strerror(number)})", _ADVISE_ADDRESS)
         case OSError():  # asyncio's sum of what happened at several addresses
             return Failure("no address of the Central System takes the connection", _ADVISE_ADDRESS)
+    _log.error("a try to connect failed in a way that nobody foresaw", exc_info=error)
     return Failure(f"an unforeseen failure ({type(error).__name__})", "report it with the log")
 
 

@@ -180,7 +180,6 @@ class Opening:
                 **(self._tls(attempt, witness, now) if attempt.uses_tls else {"create_connection": _Socket}),
             )
         except Exception as error:  # every failure of an attempt is mapped by failure_of, an unforeseen one too
-            _log.debug("the try to connect ended with an error", exc_info=error)
             raise ConnectionFailed(failure_of(error, witness=witness)) from error
         return Link(cast("_Socket", socket), attempt, opened_at=clock.now(), close_timeout=self.settings.close_timeout)
 

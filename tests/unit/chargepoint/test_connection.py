@@ -169,8 +169,9 @@ async def test_down_stays_away_until_up() -> None:
         async with running(notebook, PATIENT) as connection:
             await notebook.until(lambda: len(notebook.links) == 1)
             connection.down()
-            await connection.wait_for(ConnectionState.DOWN)
-            await notebook.until(lambda: len(notebook.ended) == 1)
+            await connection.wait_unlinked()
+            assert connection.status()["state"] == "down"
+            assert notebook.ended == ["closed: ordered by a local command"]
             await over(peer.visits[0])
             connection.reconnect("nobody comes back for this")
             assert len(peer.visits) == 1

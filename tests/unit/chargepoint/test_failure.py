@@ -61,6 +61,13 @@ def test_a_tls_alert_is_found_below_the_missing_http_answer() -> None:
     assert failure.event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CENTRAL_SYSTEM
 
 
+def test_only_what_nobody_foresaw_leaves_a_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    failure_of(exceptions.InvalidProxy("http://user:secret@proxy", "no"))
+    assert not caplog.records
+    failure_of(RuntimeError("surprise"))
+    assert "RuntimeError: surprise" in caplog.text
+
+
 def test_what_was_mapped_before_stays() -> None:
     failure = Failure("what", "advice")
     assert failure_of(ConnectionFailed(failure)) is failure

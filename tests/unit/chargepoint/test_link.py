@@ -204,6 +204,7 @@ async def test_only_401_and_403_say_that_we_are_not_authenticated(status: str, e
         reason = await failure(attempt(peer.port))
     assert reason.event is event
     assert f"HTTP {status[:3]}" in reason.what
+    assert "CN=localhost" in reason.peer
 
 
 @pytest.mark.parametrize(

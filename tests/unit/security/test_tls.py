@@ -2,6 +2,7 @@ import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography import x509
@@ -216,6 +217,25 @@ def test_refuses_a_peer_without_a_verified_chain() -> None:
     ssl_object, _ = shake_hands(unverified, server_context(make(HOST)), HOST)
     with pytest.raises(TlsFault, match=r"cannot be read|is not for"):
         judge_peer(ssl_object, host="another.example.com", now=NOW, allow_wildcards=False)
+
+
+def test_refuses_a_certificate_that_openssl_reads_and_we_cannot() -> None:
+    class Odd:
+        def version(self) -> str:
+            return "TLSv1.3"
+
+        def cipher(self) -> tuple[str, str, int]:
+            return "TLS_AES_256_GCM_SHA384", "TLSv1.3", 256
+
+        def compression(self) -> None:
+            return None
+
+        def get_verified_chain(self) -> list[bytes]:
+            return [b"\x30\x03odd"]
+
+    with pytest.raises(TlsFault, match="cannot be read") as caught:
+        judge_peer(cast("ssl.SSLObject", Odd()), host=HOST, now=NOW, allow_wildcards=False)
+    assert caught.value.event is INVALID_CERTIFICATE
 
 
 def test_presents_the_charge_point_certificate(tmp_path: Path) -> None:
