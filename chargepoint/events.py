@@ -7,12 +7,16 @@ stopped by the log.
 An event that comes in floods is raised through `count_or_raise`: the first at once, those within the next minutes
 counted.
 
-Not done here: sending. What is owed to the Central System is marked in the security log.
+What the Central System is to hear of (`Sending`) is queued in the security log as it is recorded, and whoever delivers
+is told.
+
+Not done here: sending (event_delivery.py).
 """
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -26,6 +30,23 @@ _log = logging.getLogger(__name__)
 
 MAX_UNRECORDED_EVENTS: Final = 100  #: count; kept in memory while the disk fails, the oldest go first
 COUNTING_WINDOW: Final = timedelta(minutes=10)  #: time; a flood makes at most so many entries a day as fit: 144
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Which events the Central System is to hear of.
+
+    Attributes:
+        enabled: off, it hears of none, and none is queued.
+        also: types that are sent besides those that section 8 calls critical (A04.FR.01) or another rule orders.
+    """
+
+    enabled: bool = True
+    also: frozenset[str] = frozenset()
+
+    def owes(self, event: SecurityEvent) -> bool:
+        """Tell whether this event is owed to the Central System."""
+        return self.enabled and (event.entry.sent or event.type in self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +72,32 @@ class EventDoor:
         log: the security log.
         clock: the agent's clock.
         boot_id: of the boot that runs, as the hardware port names it.
+        sending: which events the Central System is to hear of.
         counting_window: how long events of one type are counted after one was recorded.
     """
 
     def __init__(
-        self, log: SecurityLog, clock: Clock, boot_id: str, *, counting_window: timedelta = COUNTING_WINDOW
+        self,
+        log: SecurityLog,
+        clock: Clock,
+        boot_id: str,
+        *,
+        sending: Sending | None = None,
+        counting_window: timedelta = COUNTING_WINDOW,
     ) -> None:
         self._security_log = log
         self._clock = clock
         self._boot_id = boot_id
+        self._sending = sending or Sending()
+        self._tell_queued: Callable[[], None] | None = None
         self._window_s = counting_window.total_seconds()
         self._unrecorded: deque[_Unrecorded] = deque(maxlen=MAX_UNRECORDED_EVENTS)
         self._floods: dict[str, _Flood] = {}
         self._recording: asyncio.Task[None] | None = None
+
+    def subscribe(self, tell_queued: Callable[[], None]) -> None:
+        """Have somebody told whenever an event was queued for the Central System."""
+        self._tell_queued = tell_queued
 
     async def raise_event(self, event_type: str, tech_info: str | None = None) -> None:
         """Record an event durably and write one log line; a failing disk is logged and not raised.
@@ -131,9 +165,12 @@ class EventDoor:
         if not time_known and self._clock.is_set:  # the time came while the disk failed
             occurred_at = self._clock.boot_zero() + timedelta(seconds=waiting.monotonic)
             event, time_known = replace(event, occurred_at=occurred_at), True
+        owed = self._sending.owes(event)
         await self._security_log.record(
-            event, boot_id=self._boot_id, monotonic=waiting.monotonic, time_known=time_known
+            event, boot_id=self._boot_id, monotonic=waiting.monotonic, time_known=time_known, owed=owed
         )
+        if owed and self._tell_queued is not None:
+            self._tell_queued()
 
 
 def _storable(text: str) -> str:

@@ -8,6 +8,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from security.event import CATALOGUE
 from security.server_name import is_ip_address
 
 MAX_HOST_CHARACTERS: Final = 253  #: characters; RFC 1035, the longest name that DNS can carry
@@ -107,3 +108,9 @@ def _path_fault(parts: SplitResult) -> str | None:
     if not parts.path.isascii():
         return "must be ASCII in its path; write other characters percent-encoded"
     return None
+
+
+def check_event_type(event_type: str) -> str | None:
+    """Judge the type of a security event: a name of section 8 in its own spelling, any other is a vendor's."""
+    spelling = {known.lower(): known for known in CATALOGUE}.get(event_type.lower(), event_type)
+    return None if event_type == spelling else f"is spelt {spelling} in section 8 of the white paper"

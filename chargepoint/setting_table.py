@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from chargepoint.setting import setting
-from chargepoint.setting_check import check_identity, check_proxy, check_serial_number, check_server_name, check_url
+from chargepoint.setting_check import (
+    check_event_type,
+    check_identity,
+    check_proxy,
+    check_serial_number,
+    check_server_name,
+    check_url,
+)
 
 Tolerance = Literal["refuse", "tolerate"]
 """What happens to a message that breaks the schema in a way that does no harm."""
@@ -63,6 +70,9 @@ class StateSettings:
     """[state]: where everything lives that must survive."""
 
     directory: Path = setting(why="where the keys lie is the integrator's choice; systemd's is /var/lib/chargepoint")
+    min_free_mib: int = setting(
+        16, unit="MiB", low=0, high=1_000_000_000, why="MemoryExhaustion below it; twice what the security log takes"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,17 +175,32 @@ class SecuritySettings:
     static_rsa: bool = setting(
         default=True, why="the white paper's second pair of suites (A00.FR.318), offered last; no forward secrecy"
     )
+    send_events: bool = setting(
+        default=True, why="A04.FR.01; false where the Central System does not have SecurityEventNotification.req"
+    )
+    also_send: tuple[str, ...] = setting(
+        (), unit="characters", low=1, high=50, check=check_event_type, why="the critical ones and those owed are sent"
+    )
+    event_attempts: int = setting(
+        3, unit="attempts", low=1, high=100, why="a refused event is set aside then; as OCPP 1.6 bounds transactions'"
+    )
+    event_retry: timedelta = setting(
+        timedelta(seconds=10), unit="s", low=0.1, high=3600, why="after the first refusal; grows by as much with each"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """[logs]: how much the security log keeps; the oldest events go first."""
+    """[logs]: how much the security log and the queue of what is to be sent of it keep; the oldest events go first."""
 
     security_log_max_events: int = setting(
         20_000, unit="events", low=100, high=1_000_000, why="about 5 MB; years of ordinary life, days of an attack"
     )
     security_log_max_age: timedelta = setting(
         timedelta(days=365), unit="days", low=1, high=3650, why="an attack is often looked into months later"
+    )
+    event_queue_max_events: int = setting(
+        10_000, unit="events", low=10, high=1_000_000, why="about 3 MB; more than an outage of months brings"
     )
 
 

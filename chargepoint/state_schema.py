@@ -8,6 +8,6 @@ from typing import Final
 
 from chargepoint import boot, clock, configuration
 from chargepoint.migration import Migration
-from logs import security_log
+from logs import event_table
 
-MIGRATIONS: Final = (Migration(clock.SCHEMA + configuration.SCHEMA + boot.SCHEMA + security_log.SCHEMA),)
+MIGRATIONS: Final = (Migration(clock.SCHEMA + configuration.SCHEMA + boot.SCHEMA + event_table.SCHEMA),)

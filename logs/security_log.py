@@ -4,58 +4,30 @@ Guaranteed: an event is on the disk when `SecurityLog.record` returns. The log s
 age; what rolls out goes in the same transaction as what comes in, a few rows at a time, found by an index and never
 by a scan.
 
-- Events that are owed to the Central System and not delivered outlive the bounds, up to twice the number of events.
+- Events that wait to be delivered to the Central System outlive the bounds; the queue has a bound of its own.
 - Times are kept in microseconds of UTC. An event that happened while the clock was not set bears the boot id, the
   monotonic time and a provisional time; `settle_times` gives it the true one.
 - Nothing is rolled out by age on the word of a clock that is not set.
 
-Not done here: raising events (chargepoint/events.py) and sending those that are owed.
+Not done here: raising events (chargepoint/events.py), the queue of those that are owed (event_queue.py), sending them.
 """
 
+import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
-from security.event import SecurityEvent
+from logs.event_queue import make_room
+from logs.event_table import MICROSECOND, Storage, to_instant, to_us
+from security.event import SecurityEvent, SecurityEventType
 
 MAX_READ_EVENTS: Final = 1_000  #: count; events in one answer unless asked otherwise: a page that is small in memory
 MAX_ROLLED_EVENTS: Final = 100  #: count; rolled out with one that comes in: a lowered bound is reached step by step
+MAX_QUEUED_EVENTS: Final = 10_000  #: count; where no setting says otherwise: 3 MB, longer than any outage lasts
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)  #: code; what `datetime` resolves and the database keeps
-
-SCHEMA: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS security_event (
-        id INTEGER PRIMARY KEY,        -- in the order in which they were recorded
-        type TEXT NOT NULL,
-        tech_info TEXT,
-        occurred_us INTEGER NOT NULL,  -- microseconds since 1970, UTC; provisional where time_known is 0
-        time_known INTEGER NOT NULL,
-        boot_id TEXT NOT NULL,
-        monotonic_us INTEGER NOT NULL,
-        owed INTEGER NOT NULL,         -- 1: the Central System is to hear of it
-        delivered INTEGER NOT NULL DEFAULT 0
-    )
-    """,
-    "CREATE INDEX IF NOT EXISTS security_event_by_time ON security_event (occurred_us)",
-    "CREATE INDEX IF NOT EXISTS security_event_queue ON security_event (id) WHERE owed = 1 AND delivered = 0",
-    "CREATE INDEX IF NOT EXISTS security_event_unsettled ON security_event (boot_id) WHERE time_known = 0",
-)
-
-T = TypeVar("T")
-
-
-class Storage(Protocol):
-    """What the log needs of a database."""
-
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run the work in a transaction; return its result once that is on the disk."""
-
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run the work, which changes nothing, and return its result."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +53,24 @@ class SecurityLog:
     """The security log.
 
     Args:
-        storage: the database; it has the tables of `SCHEMA`.
+        storage: the database; it has the tables of `event_table.SCHEMA`.
         max_events: how many events are kept.
         max_age: how long they are kept.
+        max_queued_events: how many wait to be delivered, at least 2; what is over that is kept like any other.
     """
 
-    def __init__(self, storage: Storage, *, max_events: int, max_age: timedelta) -> None:
+    def __init__(
+        self, storage: Storage, *, max_events: int, max_age: timedelta, max_queued_events: int = MAX_QUEUED_EVENTS
+    ) -> None:
         self._storage = storage
         self._max_events = max_events
-        self._max_age_us = max_age // _MICROSECOND
+        self._max_queued_events = max_queued_events
+        self._max_age_us = max_age // MICROSECOND
 
     async def record(
         self, event: SecurityEvent, *, boot_id: str, monotonic: float, time_known: bool, owed: bool | None = None
     ) -> int:
-        """Add an event durably, and roll out what is over the bounds (A04.FR.04).
+        """Add an event durably (A04.FR.04), queue it where it is owed (A04.FR.02), roll out what is over the bounds.
 
         Args:
             event: what happened; its time is provisional unless `time_known`.
@@ -109,13 +85,21 @@ class SecurityLog:
         values = {
             "type": event.type,
             "tech_info": event.tech_info,
-            "occurred_us": _to_us(event.occurred_at),
+            "occurred_us": to_us(event.occurred_at),
             "time_known": time_known,
             "boot_id": boot_id,
             "monotonic_us": round(monotonic * 1_000_000),
+            "critical": event.entry.critical,
             "owed": event.entry.sent if owed is None else owed,
         }
-        return await self._storage.write(lambda connection: self._insert(connection, values))
+        number, queue_became_full = await self._storage.write(lambda connection: self._insert(connection, values))
+        if queue_became_full:
+            _log.warning(
+                "security event %s: %d events wait for the Central System, further ones stay in the log only",
+                SecurityEventType.MEMORY_EXHAUSTION,
+                self._max_queued_events,
+            )
+        return number
 
     async def read(
         self, since: datetime | None = None, until: datetime | None = None, limit: int = MAX_READ_EVENTS
@@ -128,8 +112,8 @@ class SecurityLog:
             limit: how many at most.
         """
         window = {
-            "since": _to_us(since) if since else _to_us(datetime.min.replace(tzinfo=UTC)),
-            "until": _to_us(until) if until else _to_us(datetime.max.replace(tzinfo=UTC)),
+            "since": to_us(since) if since else to_us(datetime.min.replace(tzinfo=UTC)),
+            "until": to_us(until) if until else to_us(datetime.max.replace(tzinfo=UTC)),
             "limit": max(limit, 0),
         }
         return await self._storage.read(lambda connection: _select(connection, window))
@@ -150,7 +134,7 @@ class SecurityLog:
         Returns:
             How many events were given a time.
         """
-        zero_us = _to_us(boot_zero)
+        zero_us = to_us(boot_zero)
 
         def work(connection: sqlite3.Connection) -> int:
             return connection.execute(
@@ -161,23 +145,24 @@ class SecurityLog:
 
         return await self._storage.write(work)
 
-    def _insert(self, connection: sqlite3.Connection, values: Mapping[str, Any]) -> int:
+    def _insert(self, connection: sqlite3.Connection, values: Mapping[str, Any]) -> tuple[int, bool]:
         cursor = connection.execute(
-            "INSERT INTO security_event (type, tech_info, occurred_us, time_known, boot_id, monotonic_us, owed) "
-            "VALUES (:type, :tech_info, :occurred_us, :time_known, :boot_id, :monotonic_us, :owed)",
+            "INSERT INTO security_event "
+            "(type, tech_info, occurred_us, time_known, boot_id, monotonic_us, critical, owed) "
+            "VALUES (:type, :tech_info, :occurred_us, :time_known, :boot_id, :monotonic_us, :critical, :owed)",
             values,
         )
         newest = cursor.lastrowid or 0
+        queue_became_full = values["owed"] and make_room(connection, newest, self._max_queued_events)
         self._roll(connection, newest, values["occurred_us"] if values["time_known"] else None)
-        return newest
+        return newest, queue_became_full
 
     def _roll(self, connection: sqlite3.Connection, newest: int, now_us: int | None) -> None:
         """Remove what is over the bounds. Ids follow each other, so that the number of events shows in the id."""
-        last_out = newest - self._max_events
         connection.execute(
-            "DELETE FROM security_event WHERE id IN (SELECT id FROM security_event WHERE id <= :last_out "
-            "AND NOT (owed = 1 AND delivered = 0 AND id > :last_owed_out) ORDER BY id LIMIT :most)",
-            {"last_out": last_out, "last_owed_out": last_out - self._max_events, "most": MAX_ROLLED_EVENTS},
+            "DELETE FROM security_event WHERE id IN (SELECT id FROM security_event WHERE id <= ? "
+            "AND NOT (owed = 1 AND delivered = 0) ORDER BY id LIMIT ?)",
+            (newest - self._max_events, MAX_ROLLED_EVENTS),
         )
         if now_us is not None:
             connection.execute(
@@ -196,7 +181,7 @@ def _select(connection: sqlite3.Connection, window: Mapping[str, Any]) -> list[L
     return [
         LoggedEvent(
             id=row[0],
-            event=SecurityEvent(type=row[1], tech_info=row[2], occurred_at=_EPOCH + row[3] * _MICROSECOND),
+            event=SecurityEvent(type=row[1], tech_info=row[2], occurred_at=to_instant(row[3])),
             time_known=bool(row[4]),
             owed=bool(row[5]),
             delivered=bool(row[6]),
@@ -208,7 +193,3 @@ def _select(connection: sqlite3.Connection, window: Mapping[str, Any]) -> list[L
 def _count(connection: sqlite3.Connection) -> int:
     (count,) = connection.execute("SELECT count(*) FROM security_event").fetchone()
     return int(count)
-
-
-def _to_us(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND

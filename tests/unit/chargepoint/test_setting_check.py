@@ -3,6 +3,7 @@
 import pytest
 
 from chargepoint.setting_check import (
+    check_event_type,
     check_identity,
     check_proxy,
     check_serial_number,
@@ -109,3 +110,12 @@ def test_refuses_a_proxy(proxy: str) -> None:
 @pytest.mark.parametrize("proxy", ["", "environment", "http://user:password@proxy:3128", "https://proxy"])
 def test_takes_a_proxy(proxy: str) -> None:
     assert check_proxy(proxy) is None
+
+
+@pytest.mark.parametrize("event_type", ["InvalidMessages", "CabinetDoorOpened"])
+def test_takes_an_event_type(event_type: str) -> None:
+    assert check_event_type(event_type) is None
+
+
+def test_corrects_the_spelling_of_an_event_type() -> None:
+    assert check_event_type("invalidmessages") == "is spelt InvalidMessages in section 8 of the white paper"

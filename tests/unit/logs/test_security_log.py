@@ -7,7 +7,7 @@ import pytest
 
 from chargepoint.database import Database
 from chargepoint.migration import Migration
-from logs import security_log as security_log_module
+from logs import event_table
 from logs.security_log import MAX_ROLLED_EVENTS, SecurityLog
 from security.event import SecurityEvent, SecurityEventType
 
@@ -19,7 +19,7 @@ SENT = SecurityEventType.TAMPER_DETECTION_ACTIVATED
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "state.db", (Migration(security_log_module.SCHEMA),))
+    database = await Database.open(tmp_path / "state.db", (Migration(event_table.SCHEMA),))
     yield database
     await database.close()
 
@@ -115,7 +115,10 @@ async def test_what_the_central_system_has_not_heard_of_stays_longer(database: D
         await record(log, minute)
     assert await minutes(log) == [0, 3, 4, 5]
     await record(log, 6)
-    assert await minutes(log) == [4, 5, 6]  # twice the number of events is the end
+    await record(log, 20)
+    assert await minutes(log) == [0, 5, 6, 20]
+    await record(log, 21)
+    assert await minutes(log) == [0, 6, 20, 21]
 
 
 async def test_a_lowered_bound_is_reached_step_by_step(database: Database) -> None:
