@@ -17,7 +17,7 @@ from chargepoint.simulation import schema
 from chargepoint.simulation.finding import Rule
 from chargepoint.simulation.frame import ERROR_CODES, Call, CallError, CallResult, Payload
 
-CALL_TIMEOUT: Final = timedelta(seconds=30)  #: how long an answer may take; default of the `ocpp` package
+CALL_TIMEOUT: Final = timedelta(seconds=30)  #: time for an answer; default of the `ocpp` package
 MAX_CLOSED_IDS: Final = 10_000  #: ids of finished CALLs per connection, to judge late answers; 1 MB at most
 
 

@@ -40,7 +40,7 @@ from chargepoint.simulation.server_tls import ServerTls
 __all__ = ["BadAnswer", "CallRefused", "CentralSystem", "Connection", "ConnectionGone"]
 
 LOOPBACK: Final = "127.0.0.1"
-SERVICE_RESTART: Final = 1012  # close code: the Charge Point is to come back
+_SERVICE_RESTART: Final = 1012  # close code: the Charge Point is to come back
 
 Match = Mapping[str, Any] | Callable[[Payload], bool]
 
@@ -161,12 +161,7 @@ class CentralSystem:
     async def connected(
         self, identity: str | None = None, *, after: Connection | None = None, timeout: timedelta = EXPECT_TIMEOUT
     ) -> Connection:
-        """Return the open connection of a Charge Point (of any), waiting for it.
-
-        Args:
-            identity: whose; None for any.
-            after: only a connection newer than this one.
-            timeout: how long to wait.
+        """Return the open connection of a Charge Point (None: of any), waiting for one newer than `after`.
 
         Raises:
             TimeoutError: there was none in time.
@@ -261,7 +256,7 @@ class CentralSystem:
         connection.cut(reset=reset)
         await connection.ended()
 
-    async def close_all(self, code: int = SERVICE_RESTART) -> None:
+    async def close_all(self, code: int = _SERVICE_RESTART) -> None:
         """Close all connections in order."""
         await asyncio.gather(*(connection.close(code) for connection in list(self.connections.values())))
 

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-TLS_1_2: Final = 0x0303
+_TLS_1_2: Final = 0x0303
 PAIR_A: Final = frozenset({0xC02B, 0xC02C})  # ECDHE-ECDSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES256-GCM-SHA384
 PAIR_B: Final = frozenset({0x009C, 0x009D})  # AES128-GCM-SHA256, AES256-GCM-SHA384
 
@@ -37,7 +37,7 @@ class ClientHello:
     def faults(self) -> list[str]:
         """Say where the offer breaks A00.FR.312 or A00.FR.318; empty for a good one."""
         faults = []
-        if old := [f"{version:#06x}" for version in self.versions if version < TLS_1_2]:
+        if old := [f"{version:#06x}" for version in self.versions if version < _TLS_1_2]:
             faults.append(f"offers TLS older than 1.2: {', '.join(old)}")
         offered = set(self.suites)
         if not (offered >= PAIR_A or offered >= PAIR_B):

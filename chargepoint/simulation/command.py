@@ -23,7 +23,7 @@ from chargepoint.simulation.finding import Finding
 from chargepoint.simulation.pki import CPO_NAME, Pki
 from chargepoint.simulation.recorder import Entry
 
-DEFAULT_PORT: Final = 9000
+DEFAULT_PORT: Final = 9000  #: TCP port; free on most machines, and not one of root's
 MAX_ENTRIES: Final = 1_000  #: entries of the record kept; the lines shown are the record that a person reads
 MAX_COMMAND_BYTES: Final = 65_536  #: bytes of a command; a certificate chain of 10,000 characters fits
 

@@ -28,7 +28,9 @@ from chargepoint.simulation.script import Script
 from chargepoint.simulation.websocket import WebSocket, WebSocketClosed
 from chargepoint.simulation.wire import WireLost
 
-CLOSE_TIMEOUT: Final = timedelta(seconds=2)  #: how long the closing handshake may take before the socket is cut
+CLOSE_TIMEOUT: Final = timedelta(
+    seconds=2
+)  #: time for the closing handshake; then the socket is cut, on loopback it takes milliseconds
 MAX_SEEN_IDS: Final = 10_000  #: message ids per connection, to see repetitions; 1 MB at most
 MAX_DESCRIPTION_LENGTH: Final = 255  #: characters; errorDescription of OCPP-J 1.6 section 4.2.3
 

@@ -24,7 +24,7 @@ from typing import Any, Final
 from chargepoint.simulation.central_system import BadAnswer, CallRefused, CentralSystem, ConnectionGone
 from chargepoint.simulation.script import Answer, Silence
 
-CONNECT_TIMEOUT: Final = timedelta(seconds=1)  #: how long a command waits for a connection; a person can repeat it
+CONNECT_TIMEOUT: Final = timedelta(seconds=1)  #: time that a command waits for a connection; a person can repeat it
 
 
 class Desk:

@@ -18,9 +18,11 @@ from chargepoint.simulation.recorder import Recorder, Refusal, Upgrade
 from chargepoint.simulation.websocket import WebSocket, WebSocketClosed
 from chargepoint.simulation.wire import TlsWire, Wire, WireLost
 
-OPEN_TIMEOUT: Final = timedelta(seconds=10)  #: from accept to upgrade; default of `websockets`
-LINGER_TIMEOUT: Final = timedelta(seconds=2)  #: how long a refused peer may take to read why
-PROTOCOL_ERROR: Final = 1002
+OPEN_TIMEOUT: Final = timedelta(seconds=10)  #: time from accept to upgrade; default of `websockets`
+LINGER_TIMEOUT: Final = timedelta(
+    seconds=2
+)  #: time for a refused peer to read why; loopback needs milliseconds, a modem a second
+_PROTOCOL_ERROR: Final = 1002
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="ocpp", charset="UTF-8"'}
 
@@ -99,7 +101,7 @@ class Door:
         if websocket.subprotocol is None:
             self._find(Rule.SUBPROTOCOL, f"offered {request.headers.get('Sec-WebSocket-Protocol', 'none')!r:.80}")
             self._refuse("http", "no common subprotocol", 101)
-            websocket.start_close(PROTOCOL_ERROR, "no common subprotocol")
+            websocket.start_close(_PROTOCOL_ERROR, "no common subprotocol")
             return None
         self._register.confirm(self._identity, self._profile)
         self._recorder.add(

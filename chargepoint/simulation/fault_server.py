@@ -24,8 +24,8 @@ from typing import Final, Self
 
 from chargepoint.simulation.authority import Issued
 
-VISIT_TIMEOUT: Final = timedelta(seconds=30)  #: the longest that one connection is served; no test waits longer
-JOIN_TIMEOUT: Final = timedelta(seconds=5)  #: how long the end waits for a thread whose socket is closed
+VISIT_TIMEOUT: Final = timedelta(seconds=30)  #: time that one connection is served; no test waits longer
+JOIN_TIMEOUT: Final = timedelta(seconds=5)  #: time for a thread to end; its socket is closed, so it needs none
 MAX_RECEIVED_BYTES: Final = 1_048_576  #: bytes kept of one connection; above the longest 1.6 message
 
 _LOOPBACK: Final = "127.0.0.1"

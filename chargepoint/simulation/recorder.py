@@ -19,7 +19,7 @@ from chargepoint.simulation.finding import Finding, Rule
 from chargepoint.simulation.frame import Frame
 from chargepoint.simulation.wire import TlsFacts
 
-EXPECT_TIMEOUT: Final = timedelta(seconds=10)  #: how long an expectation waits by default; loopback needs milliseconds
+EXPECT_TIMEOUT: Final = timedelta(seconds=10)  #: time that an expectation waits; loopback needs milliseconds
 MAX_FINDINGS: Final = 1_000  #: findings kept; a broken Charge Point must not fill the memory of a soak run
 
 Direction = Literal["received", "sent"]
