@@ -25,7 +25,7 @@ from chargepoint.state_schema import MIGRATIONS
 from logs.security_log import SecurityLog
 from security.errors import DurableError
 from security.event import SecurityEventType
-from security.store import CertificateStore
+from security.store import CertificateStore, Policy
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             raise_event=events.raise_event,
             missing_prerequisite=lambda target: planner.missing_prerequisite(target),
         )
-        certificates = await _open_certificates(state, configuration.integer("CertificateStoreMaxLength"), events)
+        certificates = await _open_certificates(state, configuration, events)
         planner = Planner(settings, configuration, certificates, clock)
         installer = Installer(certificates, events, clock, settings.charge_point)
         await installer.provision(settings.provisioning)
@@ -100,9 +100,17 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         )
 
 
-async def _open_certificates(state: StateDirectory, max_roots: int, events: EventDoor) -> CertificateStore:
+async def _open_certificates(
+    state: StateDirectory, configuration: Configuration, events: EventDoor
+) -> CertificateStore:
+    def policy() -> Policy:  # asked for at each installation, because a local command may change both keys
+        return Policy(
+            max_roots=configuration.integer("CertificateStoreMaxLength"),
+            one_at_a_time=configuration.boolean("AdditionalRootCertificateCheck"),
+        )
+
     try:
-        store = await asyncio.to_thread(CertificateStore.open, state.certificates, max_roots=max_roots)
+        store = await asyncio.to_thread(CertificateStore.open, state.certificates, policy=policy)
     except DurableError as error:
         raise StateUnusable(Path(error.path), error.what, error.advice) from error
     for damage in store.damage:

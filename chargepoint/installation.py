@@ -16,9 +16,10 @@ from chargepoint.settings import ChargePointSettings, ProvisioningSettings
 from chargepoint.state import StateUnusable
 from security.errors import DurableError
 from security.event import SecurityEventType
+from security.outcome import Installation
 from security.provisioning import Provisioned, Provisioning
 from security.secret import Secret
-from security.store import CaDomain, CertificateStore, Installation
+from security.store import CaDomain, CertificateStore
 
 _log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import BasicConstraints
 from cryptography.x509 import Certificate as X509Certificate
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
@@ -114,15 +115,24 @@ class Certificate:
     @property
     def is_ca(self) -> bool:
         """Whether BasicConstraints calls it a certificate authority."""
-        try:
-            return self.x509.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        except x509.ExtensionNotFound:
-            return False
+        constraints = self._basic_constraints
+        return constraints is not None and constraints.ca
+
+    @property
+    def path_length(self) -> int | None:
+        """How many intermediate authorities may stand below it; None where that is not limited."""
+        constraints = self._basic_constraints
+        return constraints.path_length if constraints else None
 
     @property
     def is_self_issued(self) -> bool:
         """Whether subject and issuer are the same name; says nothing about the signature."""
         return self.x509.subject == self.x509.issuer
+
+    @property
+    def is_self_signed(self) -> bool:
+        """Whether its own key made its signature; the name alone proves nothing: a new key may bear an old name."""
+        return self.is_self_issued and self.is_signed_by(self)
 
     @property
     def rank(self) -> tuple[datetime, str]:
@@ -144,6 +154,13 @@ class Certificate:
     def has_begun(self, now: datetime | None) -> bool:
         """Whether its validity has begun; a clock that is not set (None) speaks against no certificate."""
         return now is None or now >= self.not_before
+
+    @property
+    def _basic_constraints(self) -> BasicConstraints | None:
+        try:
+            return self.x509.extensions.get_extension_for_class(BasicConstraints).value
+        except x509.ExtensionNotFound:
+            return None
 
     def _texts(self, oid: ObjectIdentifier) -> tuple[str, ...]:
         return tuple(str(attribute.value) for attribute in self.x509.subject.get_attributes_for_oid(oid))

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.ocsp import OCSPRequestBuilder
+from cryptography.x509.ocsp import OCSPRequest, OCSPRequestBuilder
 
 from security.certificate import Certificate
 from security.errors import CertificateError
@@ -30,6 +30,9 @@ _HASHES: Final[Mapping[HashAlgorithm, type[hashes.SHA256 | hashes.SHA384 | hashe
     HashAlgorithm.SHA384: hashes.SHA384,
     HashAlgorithm.SHA512: hashes.SHA512,
 }
+
+KeyHashes = Mapping[HashAlgorithm, str]
+"""issuer_key_hash under each algorithm: all that has to be kept of an issuer to name what it has signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class CertificateHashData:
     def compute(
         cls, certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = HashAlgorithm.SHA256
     ) -> Self:
-        """Compute the hash data of a certificate.
+        """Compute the hash data of a certificate whose issuer is at hand.
 
         Args:
             certificate: the certificate that is named.
@@ -70,12 +73,15 @@ class CertificateHashData:
         """
         if certificate.x509.issuer != issuer.x509.subject:
             raise ValueError("the issuer given is not the issuer that the certificate names")
-        # An OCSP request holds exactly these four (RFC 6960), and takes the name's bytes as they stand.
-        request = OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, _HASHES[algorithm]()).build()
+        return cls.of(certificate, key_hashes(issuer), algorithm)
+
+    @classmethod
+    def of(cls, certificate: Certificate, issuer_key_hashes: KeyHashes, algorithm: HashAlgorithm) -> Self:
+        """Return the hash data of a certificate of whose issuer only the hashes of the key are known."""
         return cls(
             hash_algorithm=algorithm,
-            issuer_name_hash=request.issuer_name_hash.hex(),
-            issuer_key_hash=request.issuer_key_hash.hex(),
+            issuer_name_hash=issuer_name_hash(certificate, algorithm),
+            issuer_key_hash=issuer_key_hashes[algorithm],
             serial_number=certificate.serial_number,
         )
 
@@ -104,3 +110,19 @@ class CertificateHashData:
             "issuer_key_hash": self.issuer_key_hash,
             "serial_number": self.serial_number,
         }
+
+
+def issuer_name_hash(certificate: Certificate, algorithm: HashAlgorithm) -> str:
+    """Return the hash over the DER of the issuer's name as it stands in the certificate, in hex."""
+    return _certificate_id(certificate, algorithm).issuer_name_hash.hex().upper()
+
+
+def key_hashes(issuer: Certificate) -> KeyHashes:
+    """Return the hashes over a certificate's public key, by which it is named as an issuer, in hex."""
+    return {algorithm: _certificate_id(issuer, algorithm).issuer_key_hash.hex().upper() for algorithm in HashAlgorithm}
+
+
+def _certificate_id(certificate: Certificate, algorithm: HashAlgorithm) -> OCSPRequest:
+    # An OCSP request holds exactly these hashes (RFC 6960 4.1.1), made of the bytes as they stand in the certificates:
+    # the name out of its first argument, the key out of its second.
+    return OCSPRequestBuilder().add_certificate(certificate.x509, certificate.x509, _HASHES[algorithm]()).build()

@@ -21,9 +21,10 @@ from typing import Final, Self
 from security import durable
 from security.certificate import MAX_PEM_CHARACTERS, Certificate, parse_chain
 from security.errors import CertificateError, DurableError
+from security.outcome import Installation, InstallResult
 from security.secret import Secret
 from security.shelf import Damage
-from security.store import CaDomain, CertificateStore, Installation, InstallResult
+from security.store import CaDomain, CertificateStore
 
 MAX_MEMORY_BYTES: Final = 1_048_576  #: bytes; ten thousand certificates
 

@@ -3,7 +3,7 @@
 The name is the file's checksum: what does not fit its name, or cannot be parsed, is damaged and set aside, and the rest
 goes on. A new certificate is a new name, so nothing that is good is ever overwritten.
 
-- A root is one file, ``<fingerprint>.pem``.
+- A root is one file, ``<fingerprint>.pem`` (root.py).
 - A Charge Point certificate is two: ``<fingerprint>.key`` is written first, ``<fingerprint>.pem`` (the chain) makes it
   count. A power cut between the two leaves a key without a chain: nobody was told that it is installed, and `load`
   collects it.
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from security import durable
-from security.certificate import MAX_PEM_CHARACTERS, Certificate, parse_chain, parse_one
+from security.certificate import MAX_PEM_CHARACTERS, Certificate, parse_chain
 from security.client_certificate import ClientCertificate, match
 from security.errors import CertificateError, DurableError
+from security.root import MAX_FILE_BYTES, Root
+from security.root_set import RootSet
 from security.secret import Secret
 
 _CERTIFICATE_SUFFIX = ".pem"
@@ -46,34 +48,56 @@ class RootShelf:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def load(self) -> tuple[tuple[Certificate, ...], tuple[Damage, ...]]:
-        """Read all roots, oldest first; set aside what is damaged.
+    def load(self) -> tuple[RootSet, tuple[Damage, ...]]:
+        """Read all roots; set aside what is damaged, and finish a replacement that was cut short.
 
         Raises:
-            DurableError: the directory cannot be read, or what is damaged cannot be moved.
+            DurableError: the directory cannot be read, or what is damaged or was replaced cannot be moved.
         """
         durable.sweep(self._directory)
-        roots, damage = [], []
+        roots: list[Root] = []
+        damage: list[Damage] = []
         for path in durable.files(self._directory, suffix=_CERTIFICATE_SUFFIX):
             try:
-                root = parse_one(_text(path))
-                _check_name(path, root)
+                root = Root.parse(_text(path, MAX_FILE_BYTES))
+                _check_name(path, root.certificate)
             except CertificateError as error:
                 damage.append(_set_aside(path, error))
             except DurableError as error:
                 damage.append(Damage(path, error.what))
             else:
                 roots.append(root)
-        return tuple(sorted(roots, key=lambda root: root.rank)), tuple(damage)
+        for root in roots:
+            self._remove_replaced(root)
+        return RootSet.of(roots), tuple(damage)
 
-    def put(self, root: Certificate) -> None:
-        """Store one root; durable when it returns.
+    def put(self, root: Root) -> None:
+        """Store one root, or what its file has to remember anew; durable when it returns.
 
         Raises:
             DurableError: it is not stored.
         """
         durable.make_directory(self._directory)
-        durable.write(self._directory / f"{root.fingerprint}{_CERTIFICATE_SUFFIX}", root.pem.encode("ascii"))
+        durable.write(self._path(root.fingerprint), root.text.encode("ascii"))
+
+    def remove(self, root: Root) -> None:
+        """Remove one root durably.
+
+        What it had replaced goes first, should it still lie there: nothing else keeps that from coming back.
+
+        Raises:
+            DurableError: it is still there.
+        """
+        self._remove_replaced(root)
+        durable.remove(self._path(root.fingerprint))
+
+    def _remove_replaced(self, root: Root) -> None:
+        for path in map(self._path, sorted(root.replaced)):
+            if path.exists():
+                durable.remove(path)
+
+    def _path(self, fingerprint: str) -> Path:
+        return self._directory / f"{fingerprint}{_CERTIFICATE_SUFFIX}"
 
 
 class PairShelf:
@@ -122,7 +146,7 @@ class PairShelf:
                 durable.remove(self._directory / name)
 
     def _pair(self, path: Path) -> ClientCertificate:
-        chain = parse_chain(_text(path))
+        chain = parse_chain(_text(path, MAX_PEM_CHARACTERS))
         _check_name(path, chain[0])
         pair = self._files(chain)
         if not pair.key_file.exists():
@@ -139,9 +163,9 @@ class PairShelf:
         )
 
 
-def _text(path: Path) -> str:
-    # One more than the parser takes, so that it sees when there is more.
-    return durable.read(path, limit_bytes=MAX_PEM_CHARACTERS + 1).decode("ascii", errors="replace")
+def _text(path: Path, limit_bytes: int) -> str:
+    # One more than is accepted, so that the parser sees when there is more.
+    return durable.read(path, limit_bytes=limit_bytes + 1).decode("ascii", errors="replace")
 
 
 def _set_aside(path: Path, error: CertificateError) -> Damage:

@@ -2,19 +2,19 @@
 
 Guaranteed: what is inside has passed the rules and needs no second check. Every change is on the disk when it is
 reported as Accepted, and a power cut leaves the old store or the new one. After `open` nothing is read from the disk
-again. A root vouches in its own domain only: a manufacturer root is never handed out for the Central System's tree
-(section 2.6.2).
+again. A root vouches in its own domain only: a manufacturer root is never handed out for the Central System's tree, nor
+does it sign a successor there (section 2.6.2).
 
-Not done here: certificates that are not self-signed (the successor of a root), deletion, the fallback root, and whether
-a Charge Point certificate chains to a Central System root.
+Not done here: the rule of the successor (root_replacement.py), which root a connection rests on (the roof says so), and
+whether a Charge Point certificate chains to a Central System root.
 
 - The methods are synchronous and may be called from any thread: readers see one consistent picture, writers wait for
   each other.
-- An outcome that a request foresees is an `Installation`; only `open` raises.
+- An outcome that a request foresees is an `Installation` or a `Deletion`; only `open` and `confirm_root` raise.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,9 +26,12 @@ from security import durable
 from security.certificate import Certificate, Purpose, faults_of, parse_chain, parse_one, remarks_of
 from security.client_certificate import ClientCertificate, match, newest
 from security.errors import CertificateError, DurableError
-from security.hash_data import CertificateHashData
+from security.hash_data import CertificateHashData, HashAlgorithm, issuer_name_hash
+from security.outcome import DeleteResult, Deletion, Installation, InstallResult
+from security.root_replacement import Refusal, judge_authority
 from security.secret import Secret
-from security.shelf import Damage, PairShelf, RootShelf
+from security.shelf import Damage, PairShelf
+from security.trust_tree import TrustTree
 
 DEFAULT_MAX_ROOTS: Final = 20  #: certificates of all domains; default of CertificateStoreMaxLength
 MAX_CHARGE_POINT_CERTIFICATES: Final = 10  #: certificates; one in use, one to come, some kept (A02.FR.10)
@@ -46,48 +49,17 @@ class CaDomain(StrEnum):
 _CHARGE_POINT: Final = "charge_point"
 
 
-class InstallResult(StrEnum):
-    """The outcome of an installation, under the names of the `evse_security` interface."""
-
-    ACCEPTED = "Accepted"
-    INVALID_SIGNATURE = "InvalidSignature"
-    INVALID_CERTIFICATE_CHAIN = "InvalidCertificateChain"
-    INVALID_FORMAT = "InvalidFormat"
-    INVALID_COMMON_NAME = "InvalidCommonName"
-    NO_ROOT_CERTIFICATE_INSTALLED = "NoRootCertificateInstalled"
-    EXPIRED = "Expired"
-    CERTIFICATE_STORE_MAX_LENGTH_EXCEEDED = "CertificateStoreMaxLengthExceeded"
-    WRITE_ERROR = "WriteError"
-
-
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """What became of a certificate that was to be installed.
+class Policy:
+    """What the configuration says about roots; asked for at each installation.
 
     Attributes:
-        result: the outcome; the store is unchanged unless it is Accepted.
-        reason: why it was refused, in one line; empty if it was not.
-        certificate: what it was about, the leaf of a chain; None if it could not be read.
-        remarks: what the white paper advises against in it, for the log; one line each.
+        max_roots: how many roots are taken, all domains together (CertificateStoreMaxLength).
+        one_at_a_time: only one Central System root, and the next one signed by it (AdditionalRootCertificateCheck).
     """
 
-    result: InstallResult
-    reason: str = ""
-    certificate: Certificate | None = None
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def accepted(self) -> bool:
-        """Whether it is installed, and on the disk."""
-        return self.result is InstallResult.ACCEPTED
-
-
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    """One consistent picture of the store; replaced as a whole, so that readers need no lock."""
-
-    roots: Mapping[CaDomain, tuple[Certificate, ...]]
-    pairs: tuple[ClientCertificate, ...]
+    max_roots: int = DEFAULT_MAX_ROOTS
+    one_at_a_time: bool = False
 
 
 class CertificateStore:
@@ -98,37 +70,48 @@ class CertificateStore:
         damage: the files that `open` could not use, for the log and for a security event.
     """
 
-    def __init__(self, directory: Path, max_roots: int) -> None:
+    def __init__(self, directory: Path, policy: Callable[[], Policy]) -> None:
         self.directory: Final = directory
         self.damage: tuple[Damage, ...] = ()
-        self._max_roots = max_roots
-        self._root_shelves = {domain: RootShelf(directory / domain) for domain in CaDomain}
+        self._policy = policy
+        self._trees = {domain: TrustTree(directory / domain) for domain in CaDomain}
         self._pair_shelf = PairShelf(directory / _CHARGE_POINT)
+        self._pairs: tuple[ClientCertificate, ...] = ()  # replaced as a whole, like the roots of a tree
         self._lock = threading.Lock()
-        self._contents = _Contents(dict.fromkeys(CaDomain, ()), ())
 
     @classmethod
-    def open(cls, directory: Path, *, max_roots: int = DEFAULT_MAX_ROOTS) -> Self:
+    def open(cls, directory: Path, *, policy: Callable[[], Policy] = Policy) -> Self:
         """Read the store; a directory that is not there yet is an empty store.
 
         Args:
             directory: ``<state>/certificates``, owned by this process alone.
-            max_roots: how many roots are taken, all domains together (CertificateStoreMaxLength).
+            policy: what the configuration says about roots, called from any thread.
 
         Raises:
             DurableError: the directory cannot be read, or what a power cut left behind cannot be tidied up.
         """
-        store = cls(directory, max_roots)
-        store.damage = store._load()
+        store = cls(directory, policy)
+        damage = [damaged for tree in store._trees.values() for damaged in tree.load()]
+        store.damage = (*damage, *store._load_pairs())
         return store
 
     def roots(self, domain: CaDomain) -> tuple[Certificate, ...]:
-        """Return the roots of one domain, oldest first; never one of another domain."""
-        return self._contents.roots[domain]
+        """Return the roots of one domain, oldest first, the fallback root too; never one of another domain."""
+        return tuple(root.certificate for root in self._trees[domain].roots.roots)
 
     def root_pems(self, domain: CaDomain) -> tuple[bytes, ...]:
-        """Return the same as PEM, for a TLS context."""
-        return tuple(root.pem.encode("ascii") for root in self.roots(domain))
+        """Return the roots that are in force as PEM, for a TLS context."""
+        return tuple(root.certificate.pem.encode("ascii") for root in self._trees[domain].roots.in_force)
+
+    @property
+    def fallback_root(self) -> Certificate | None:
+        """The Central System root that was replaced and stays until the new one works (M05.FR.11)."""
+        fallback = self._trees[CaDomain.CENTRAL_SYSTEM].roots.fallback
+        return fallback.certificate if fallback else None
+
+    def hash_data(self, domain: CaDomain) -> tuple[CertificateHashData, ...]:
+        """Name the roots of one domain as OCPP does (M03.FR.04), the fallback root too; in SHA-256."""
+        return tuple(root.hash_data[HashAlgorithm.SHA256] for root in self._trees[domain].roots.roots)
 
     def charge_point_certificate(self, now: datetime | None) -> ClientCertificate | None:
         """Return the certificate to present, None if there is none: the newest that is valid (A02.FR.09).
@@ -136,19 +119,12 @@ class CertificateStore:
         Args:
             now: the agent's time, None while its clock is not set.
         """
-        return newest(self._contents.pairs, now)
+        return newest(self._pairs, now)
 
     def listing(self) -> dict[str, list[dict[str, object]]]:
         """Return all that is installed, by domain, as plain data for people and for the control socket."""
-        contents = self._contents
-        listed = {
-            domain.value: [
-                _described(root) | {"certificate_hash_data": CertificateHashData.compute(root, root).to_mapping()}
-                for root in roots
-            ]
-            for domain, roots in contents.roots.items()
-        }
-        listed[_CHARGE_POINT] = [_described(pair.leaf) for pair in contents.pairs]
+        listed = {domain.value: [*_described_roots(tree)] for domain, tree in self._trees.items()}
+        listed[_CHARGE_POINT] = [_described(pair.leaf) for pair in self._pairs]
         return listed
 
     def install_root(self, domain: CaDomain, pem: str, now: datetime | None) -> Installation:
@@ -163,26 +139,61 @@ class CertificateStore:
             What became of it; durable if Accepted (M05.FR.02), the store unchanged if not.
         """
         try:
-            root = parse_one(pem)
+            certificate = parse_one(pem)
         except CertificateError as error:
             return Installation(InstallResult.INVALID_FORMAT, error.reason)
-        result, reason = _judge_root(root, now)
-        outcome = Installation(result, reason, root, tuple(remarks_of(root, Purpose.ROOT)))
-        if not outcome.accepted:
-            return outcome
+        remarks = tuple(remarks_of(certificate, Purpose.ROOT))
+        if refusal := judge_authority(certificate, now):
+            return refusal.of(certificate, remarks)
         with self._lock:
-            roots = self._contents.roots
-            if root in roots[domain]:
-                return outcome
-            if sum(map(len, roots.values())) >= self._max_roots:  # M05.FR.03
-                return _full(outcome, f"{self._max_roots} root certificates are installed already")
+            policy = self._policy()
+            outcome = self._trees[domain].install(
+                certificate,
+                now,
+                one_at_a_time=policy.one_at_a_time and domain is CaDomain.CENTRAL_SYSTEM,  # M05.FR.08
+                room=policy.max_roots - sum(len(tree.roots.roots) for tree in self._trees.values()),  # M05.FR.03
+            )
+        return replace(outcome, remarks=remarks)
 
-            def put() -> _Contents:
-                self._root_shelves[domain].put(root)
-                shelf = tuple(sorted((*roots[domain], root), key=lambda one: one.rank))
-                return replace(self._contents, roots={**roots, domain: shelf})
+    def delete_root(self, data: CertificateHashData, *, in_use: bytes | None = None) -> Deletion:
+        """Delete the root that these hash data name, in every domain that it vouches for.
 
-            return self._change(put, outcome)
+        The last one too: M04 allows it, and says what follows (docs/decisions/0063-what-a-deletion-finds.md).
+
+        Args:
+            data: in any of the three algorithms.
+            in_use: the Central System root that the open connection rests on, DER; None where there is none.
+
+        Returns:
+            What became of it; Accepted when all of it is gone from the disk (M04.FR.02).
+        """
+        with self._lock:
+            if any(_may_name(data, pair.leaf) for pair in self._pairs):  # M04.FR.05
+                return Deletion(DeleteResult.FAILED, "it is the Charge Point certificate")
+            found = [(domain, root) for domain, tree in self._trees.items() for root in tree.roots.named(data)]
+            if not found:  # M04.FR.04
+                return Deletion(DeleteResult.NOT_FOUND, "no root with these hash data is installed")
+            if any(domain is CaDomain.CENTRAL_SYSTEM and root.certificate.der == in_use for domain, root in found):
+                return Deletion(DeleteResult.FAILED, "the open connection rests on it")  # M04.FR.06
+            for domain, root in found:
+                if error := self._trees[domain].remove(root):  # M04.FR.03
+                    return Deletion(DeleteResult.FAILED, str(error))
+            return Deletion(DeleteResult.ACCEPTED, deleted=tuple(dict.fromkeys(root.certificate for _, root in found)))
+
+    def confirm_root(self, der: bytes) -> Certificate | None:
+        """Take note that a Central System root has verified a good connection.
+
+        Args:
+            der: the root.
+
+        Returns:
+            The fallback root that is gone because of it (M05.FR.12), None where none is.
+
+        Raises:
+            DurableError: the fallback root could not be removed; it stays.
+        """
+        with self._lock:
+            return self._trees[CaDomain.CENTRAL_SYSTEM].confirm(der)
 
     def install_charge_point_certificate(
         self, chain_pem: str, key_pem: Secret, now: datetime | None, *, serial_number: str | None = None
@@ -204,71 +215,58 @@ class CertificateStore:
             chain, key = match(parse_chain(chain_pem), key_pem)
         except CertificateError as error:
             return Installation(InstallResult.INVALID_FORMAT, error.reason)
-        result, reason = _judge_leaf(chain[0], now, serial_number)
-        outcome = Installation(result, reason, chain[0], tuple(remarks_of(chain[0], Purpose.CHARGE_POINT)))
-        if not outcome.accepted:
-            return outcome
+        remarks = tuple(remarks_of(chain[0], Purpose.CHARGE_POINT))
+        outcome = Installation(InstallResult.ACCEPTED, certificate=chain[0], remarks=remarks)
+        if refusal := _judge_leaf(chain[0], now, serial_number):
+            return refusal.of(chain[0], remarks)
         with self._lock:
-            pairs = self._contents.pairs
+            pairs = self._pairs
             if any(pair.chain == chain for pair in pairs):
-                return outcome
+                return replace(outcome, is_new=False)
             others = tuple(pair for pair in pairs if pair.leaf != chain[0])
             if len(others) >= MAX_CHARGE_POINT_CERTIFICATES:
-                return _full(outcome, f"{len(others)} Charge Point certificates are installed already")
+                reason = f"{len(others)} Charge Point certificates are installed already"
+                return Refusal(InstallResult.CERTIFICATE_STORE_MAX_LENGTH_EXCEEDED, reason).of(chain[0], remarks)
+            try:
+                self._put_pair(others, chain, key)
+            except DurableError as error:
+                with suppress(DurableError):
+                    self._load_pairs()  # show what is on the disk
+                return Refusal(InstallResult.WRITE_ERROR, str(error)).of(chain[0], remarks)
+            return outcome
 
-            def put() -> _Contents:
-                shelf = sorted((*others, self._pair_shelf.put(chain, key)), key=lambda pair: pair.leaf.rank)
-                return replace(self._contents, pairs=tuple(shelf))
+    def _put_pair(self, others: tuple[ClientCertificate, ...], chain: tuple[Certificate, ...], key: Secret) -> None:
+        durable.make_directory(self.directory)
+        pair = self._pair_shelf.put(chain, key)
+        self._pairs = tuple(sorted((*others, pair), key=lambda each: each.leaf.rank))
 
-            return self._change(put, outcome)
-
-    def _change(self, put: Callable[[], _Contents], outcome: Installation) -> Installation:
-        """Write to the disk, then show it; if the disk fails, show what is on it."""
-        try:
-            durable.make_directory(self.directory)
-            self._contents = put()
-        except DurableError as error:
-            with suppress(DurableError):
-                self._load()
-            return replace(outcome, result=InstallResult.WRITE_ERROR, reason=str(error))
-        return outcome
-
-    def _load(self) -> tuple[Damage, ...]:
-        roots: dict[CaDomain, tuple[Certificate, ...]] = {}
-        damage: list[Damage] = []
-        for domain, shelf in self._root_shelves.items():
-            roots[domain], set_aside = shelf.load()
-            damage.extend(set_aside)
-        pairs, set_aside = self._pair_shelf.load()
-        self._contents = _Contents(roots, pairs)
-        return (*damage, *set_aside)
+    def _load_pairs(self) -> tuple[Damage, ...]:
+        self._pairs, damage = self._pair_shelf.load()
+        return damage
 
 
-def _judge_root(root: Certificate, now: datetime | None) -> tuple[InstallResult, str]:
-    if not root.is_ca or not root.is_self_issued:
-        return InstallResult.INVALID_CERTIFICATE_CHAIN, "it is not a root: a certificate authority signed by itself"
-    result, reason = _judge(root, now, Purpose.ROOT)
-    if result is InstallResult.ACCEPTED and not root.is_signed_by(root):
-        return InstallResult.INVALID_SIGNATURE, "its signature was not made by its own key"
-    return result, reason
-
-
-def _judge_leaf(leaf: Certificate, now: datetime | None, serial_number: str | None) -> tuple[InstallResult, str]:
+def _judge_leaf(leaf: Certificate, now: datetime | None, serial_number: str | None) -> Refusal | None:
     if serial_number is not None and leaf.common_names != (serial_number,):  # A00.FR.511
-        return InstallResult.INVALID_COMMON_NAME, "its common name is not the serial number of this Charge Point"
-    return _judge(leaf, now, Purpose.CHARGE_POINT)
-
-
-def _judge(certificate: Certificate, now: datetime | None, purpose: Purpose) -> tuple[InstallResult, str]:
-    faults = faults_of(certificate, now, purpose)
+        reason = "its common name is not the serial number of this Charge Point"
+        return Refusal(InstallResult.INVALID_COMMON_NAME, reason)
+    faults = faults_of(leaf, now, Purpose.CHARGE_POINT)
     if not faults:
-        return InstallResult.ACCEPTED, ""
-    result = InstallResult.EXPIRED if certificate.has_expired(now) else InstallResult.INVALID_FORMAT
-    return result, "; ".join(faults)
+        return None
+    expired = leaf.has_expired(now)
+    return Refusal(InstallResult.EXPIRED if expired else InstallResult.INVALID_FORMAT, "; ".join(faults))
 
 
-def _full(outcome: Installation, reason: str) -> Installation:
-    return replace(outcome, result=InstallResult.CERTIFICATE_STORE_MAX_LENGTH_EXCEEDED, reason=reason)
+def _may_name(data: CertificateHashData, leaf: Certificate) -> bool:
+    """Whether the issuer's name and the serial number fit: its key need not be known to tell that one is meant."""
+    by_name = data.issuer_name_hash == issuer_name_hash(leaf, data.hash_algorithm)
+    return by_name and data.serial_number == leaf.serial_number
+
+
+def _described_roots(tree: TrustTree) -> Iterator[dict[str, object]]:
+    roots = tree.roots
+    for root in roots.roots:
+        hash_data = root.hash_data[HashAlgorithm.SHA256].to_mapping()
+        yield _described(root.certificate) | {"fallback": root == roots.fallback, "certificate_hash_data": hash_data}
 
 
 def _described(certificate: Certificate) -> dict[str, object]:

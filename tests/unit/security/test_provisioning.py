@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from security import durable
+from security.outcome import InstallResult
 from security.provisioning import Provisioned, Provisioning
-from security.store import CaDomain, CertificateStore, InstallResult
+from security.store import CaDomain, CertificateStore
 from tests.pki import DAY, NOW, Made, make, make_root
 
 ROOT = make_root()

@@ -12,13 +12,8 @@ import pytest
 from security import durable
 from security.errors import StorageFull
 from security.hash_data import CertificateHashData
-from security.store import (
-    MAX_CHARGE_POINT_CERTIFICATES,
-    CaDomain,
-    CertificateStore,
-    Installation,
-    InstallResult,
-)
+from security.outcome import Installation, InstallResult
+from security.store import MAX_CHARGE_POINT_CERTIFICATES, CaDomain, CertificateStore, Policy
 from tests.pki import DAY, NOW, Made, SigningKey, make, make_root, rsa_key
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -156,13 +151,13 @@ class TestRoots:
 
     @pytest.mark.requirement("M05.FR.03")
     def test_a_full_store_refuses_another_root_but_not_the_same(self, tmp_path: Path) -> None:
-        store = CertificateStore.open(tmp_path / "certificates", max_roots=2)
+        store = CertificateStore.open(tmp_path / "certificates", policy=lambda: Policy(max_roots=2))
         store.install_root(CaDomain.CENTRAL_SYSTEM, ROOT.pem, NOW)
         store.install_root(CaDomain.MANUFACTURER, ROOT.pem, NOW)
 
         outcome = store.install_root(CaDomain.CENTRAL_SYSTEM, make_root().pem, NOW)
         assert outcome.result is InstallResult.CERTIFICATE_STORE_MAX_LENGTH_EXCEEDED
-        assert "2 root certificates" in outcome.reason
+        assert "CertificateStoreMaxLength" in outcome.reason
         assert store.install_root(CaDomain.CENTRAL_SYSTEM, ROOT.pem, NOW).accepted
 
     @pytest.mark.requirement("M05.FR.04")
@@ -286,6 +281,7 @@ class TestListing:
             "not_before": "2030-05-31T12:00:00Z",
             "not_after": "2040-05-29T12:00:00Z",
             "fingerprint": ROOT.certificate.fingerprint,
+            "fallback": False,
             "certificate_hash_data": CertificateHashData.compute(ROOT.certificate, ROOT.certificate).to_mapping(),
         }
         (leaf,) = listing["charge_point"]
