@@ -104,9 +104,9 @@ class Notebook:
         self.ended.append(await link.wait_lost())
         await self._note()
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a line that makes the condition true; at most 10 seconds."""
-        async with asyncio.timeout(10), self._written:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+        """Wait for a line that makes the condition true."""
+        async with asyncio.timeout(timeout_s), self._written:
             await self._written.wait_for(condition)
 
     async def _note(self) -> None:

@@ -1,5 +1,6 @@
 """A00: what the Charge Point offers, checks and refuses in TLS, alike in profiles 2 and 3."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from chargepoint.simulation.client_hello import PAIR_A, PAIR_B, ClientHello, par
 from chargepoint.simulation.pki import Pki
 from security.event import SecurityEventType
 from tests.connecting import PKI, Notebook, attempt_in, running, serving_in
-from tests.peer import Peer, Visit, answering, over_tls, saying, upgrading
+from tests.peer import PATIENCE_S, Peer, Visit, answering, over_tls, saying, upgrading
 
 NOW, DAY = datetime.now(UTC), timedelta(days=1)
 INVALID_CERTIFICATE = SecurityEventType.INVALID_CENTRAL_SYSTEM_CERTIFICATE
@@ -40,7 +41,7 @@ async def refused(profile: int, context: ssl.SSLContext, directory: Path) -> tup
         async with running(notebook):
             await notebook.until(lambda: notebook.plans >= 3)
         assert not notebook.links
-        assert peer.visits[0].over.is_set()
+        assert await asyncio.to_thread(peer.visits[0].over.wait, PATIENCE_S)
         return peer.visits[0], notebook
 
 

@@ -294,6 +294,7 @@ async def test_whoever_is_done_with_a_link_gets_another() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", ["refused", "stranger", "401"])
 async def test_a_thousand_failed_tries_leave_nothing_behind(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="chargepoint")  # pytest keeps every record
@@ -303,9 +304,9 @@ async def test_a_thousand_failed_tries_leave_nothing_behind(kind: str, caplog: p
             port = free.getsockname()[1] if kind == "refused" else peer.port
         notebook = Notebook([attempt(port, BASIC if kind == "401" else TLS_BASIC, host="localhost")])
         async with running(notebook, replace(SETTINGS, retry_first=timedelta(), retry_max=timedelta())):
-            await notebook.until(lambda: notebook.plans > 100)
+            await notebook.until(lambda: notebook.plans > 100, 50)
             before = footprint(peer)
-            await notebook.until(lambda: notebook.plans > 1100)
+            await notebook.until(lambda: notebook.plans > 1100, 100)
             after = footprint(peer)
     assert after["tasks"] <= before["tasks"] + 1
     assert after["files"] <= before["files"] + 4
