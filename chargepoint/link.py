@@ -13,7 +13,7 @@ import functools
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
@@ -24,9 +24,10 @@ from websockets.typing import Subprotocol
 
 from chargepoint.attempt import Attempt
 from chargepoint.clock import Clock
-from chargepoint.failure import SUBPROTOCOL, ConnectionFailed, WrongSubprotocol, failure_of
+from chargepoint.failure import SUBPROTOCOL, ConnectionFailed, Failure, WrongSubprotocol, failure_of
 from chargepoint.rpc import LinkLost
 from chargepoint.setting_table import ConnectionSettings
+from security.event import SecurityEventType
 from security.handshake import Witness
 from security.tls import Peer, client_context, judge_peer
 
@@ -159,7 +160,7 @@ class Opening:
     system_trust_store: bool
 
     async def open(self, attempt: Attempt, clock: Clock) -> Link:
-        """Open one link.
+        """Open one link; a peer that the roots do not verify is met once more with the fallback root (M05.FR.13).
 
         Args:
             attempt: what to connect with.
@@ -170,12 +171,29 @@ class Opening:
         """
         if impediment := attempt.impediment(system_trust_store=self.system_trust_store):
             raise ConnectionFailed(impediment)
+        try:
+            return await self._open(attempt, clock)
+        except ConnectionFailed as failed:
+            refusal = failed.failure
+            if not attempt.fallback_roots or not _is_invalid_certificate(refusal):
+                raise
+        # Never both roots at once: a chain that ends at the old one would prove nothing about the new one.
+        try:
+            link = await self._open(replace(attempt, roots=attempt.fallback_roots), clock)
+        except ConnectionFailed as failed:
+            if _is_invalid_certificate(failed.failure):
+                raise ConnectionFailed(_by_neither(refusal, failed.failure)) from failed
+            raise
+        _log.warning("connected by the fallback root; by the new root: %s", refusal)
+        return link
+
+    async def _open(self, attempt: Attempt, clock: Clock) -> Link:
         witness = Witness()
         now = clock.now() if clock.is_set else None
         try:
             socket = await _NoRedirects(
                 attempt.address,
-                additional_headers=attempt.headers(),
+                additional_headers=attempt.headers(),  # with every connection request: A00.FR.203, A00.FR.302
                 **self._bounds(),
                 **(self._tls(attempt, witness, now) if attempt.uses_tls else {"create_connection": _Socket}),
             )
@@ -212,7 +230,13 @@ class Opening:
 
         def judge(ssl_object: ssl.SSLObject) -> Peer:
             witness.leave(context)
-            return judge_peer(ssl_object, host=attempt.server_name, now=now, allow_wildcards=attempt.allow_wildcards)
+            return judge_peer(
+                ssl_object,
+                host=attempt.server_name,
+                now=now,
+                allow_wildcards=attempt.allow_wildcards,
+                roots=attempt.roots,
+            )
 
         return {
             "create_connection": functools.partial(_Socket, judge=judge),
@@ -221,6 +245,14 @@ class Opening:
             "ssl_handshake_timeout": self.settings.open_timeout.total_seconds(),
             "ssl_shutdown_timeout": self.settings.close_timeout.total_seconds(),
         }
+
+
+def _is_invalid_certificate(failure: Failure) -> bool:
+    return failure.event is SecurityEventType.INVALID_CENTRAL_SYSTEM_CERTIFICATE
+
+
+def _by_neither(new: Failure, fallback: Failure) -> Failure:
+    return replace(new, what=f"{new.what}; by the fallback root: {fallback.what}")
 
 
 class _NoRedirects(connect):
