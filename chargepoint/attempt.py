@@ -24,10 +24,11 @@ class Attempt:
         url: the address of the Central System, without the identity.
         identity: the Charge Point identity: end of the address and user name of HTTP Basic.
         authorization_key: the password, the bytes that the hex digits of AuthorizationKey stand for.
-        roots: the installed CentralSystemRootCertificates, PEM.
+        roots: the installed CentralSystemRootCertificates that are in force, PEM.
         client_certificate: the Charge Point certificate and its key.
         tls_server_name: the name that the peer's certificate must bear where that is not the URL's host.
         allow_wildcards: the value of AllowCentralSystemTLSWildcards.
+        fallback_roots: what the peer is verified with where `roots` do not verify it (M05.FR.13), PEM; never together.
     """
 
     profile: SecurityProfile
@@ -38,6 +39,7 @@ class Attempt:
     client_certificate: ClientKeyPair | None = None
     tls_server_name: str | None = None
     allow_wildcards: bool = False
+    fallback_roots: tuple[bytes, ...] = ()
 
     @property
     def address(self) -> str:

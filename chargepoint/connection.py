@@ -97,6 +97,7 @@ class Connection:
         self._outage = Outage()
         self._failures = 0  # in a row, links that were good for nothing included
         self._attempt: Attempt | None = None
+        self._link: Link | None = None
         self._last_failure: dict[str, Any] | None = None
         self._next_try_at: datetime | None = None
         self._changed = asyncio.Event()  # of the state; a new one for each change
@@ -158,6 +159,12 @@ class Connection:
         self._ping_interval = interval or None
         self._ping_interval_changed.set()
 
+    @property
+    def root_in_use(self) -> bytes | None:
+        """The installed root that the open link rests on, DER (M04.FR.06); None without a link, or without TLS."""
+        peer = self._link.peer if self._link else None
+        return peer.root if peer else None
+
     def status(self) -> dict[str, Any]:
         """Tell people and programs what the connection is at; all values are plain JSON."""
         attempt = self._attempt
@@ -206,6 +213,7 @@ class Connection:
     async def _hold(self, link: Link, serve: Callable[[Link], Awaitable[None]]) -> None:
         """Serve a link until it is lost or somebody asks for another; its tasks and its socket are gone afterwards."""
         began = self._clock.monotonic()
+        self._link = link
         serving = asyncio.ensure_future(serve(link))
         pinging = asyncio.create_task(self._ping(link), name="ping")
         asked = asyncio.create_task(self._asked.wait(), name="asked")
@@ -217,6 +225,7 @@ class Connection:
             serving.result()
         finally:
             link.abort("the link is not needed any more")
+            self._link = None
             for task in (serving, pinging, asked):
                 task.cancel()
             await asyncio.gather(serving, pinging, asked, return_exceptions=True)

@@ -4,7 +4,8 @@ One `Attempt` a security profile; the address is the profile's own, else the con
 switched. The same attempt, made for a profile that is only wanted, tells what an upgrade to it would lack
 (A05.FR.02 to A05.FR.04).
 
-Not done here: connecting, and falling back to an older profile, password, root or certificate.
+Not done here: connecting, trying the fallback root (link.py), and falling back to an older profile, password or
+certificate.
 """
 
 from dataclasses import replace
@@ -62,6 +63,7 @@ class Planner:
 
     def _attempt(self, profile: SecurityProfile) -> Attempt:
         address = self._settings.central_system
+        fallback = self._certificates.fallback_root
         password = self._configuration.authorization_key()
         if password is not None:
             log.keep_secret(password)  # A01.FR.12: whatever a library may say about it, no log shows it
@@ -76,4 +78,5 @@ class Planner:
             ),
             tls_server_name=address.tls_server_name,
             allow_wildcards=self._configuration.boolean("AllowCentralSystemTLSWildcards"),
+            fallback_roots=(fallback.pem.encode("ascii"),) if fallback else (),
         )

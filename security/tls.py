@@ -66,12 +66,14 @@ class Peer:
         suite: OpenSSL's name of the cipher suite.
         chain: the verified chain, DER, leaf first, root last.
         names: the commonNames and dNSNames of the leaf.
+        root: the installed root that it rests on, DER; None where it is none of them ([interop] system_trust_store).
     """
 
     version: str
     suite: str
     chain: tuple[bytes, ...]
     names: tuple[str, ...]
+    root: bytes | None = None
 
 
 def client_context(
@@ -117,7 +119,14 @@ def client_context(
     return context
 
 
-def judge_peer(ssl_object: ssl.SSLObject, *, host: str, now: datetime | None, allow_wildcards: bool) -> Peer:
+def judge_peer(
+    ssl_object: ssl.SSLObject,
+    *,
+    host: str,
+    now: datetime | None,
+    allow_wildcards: bool,
+    roots: Sequence[bytes] = (),
+) -> Peer:
     """Judge the peer of a finished handshake; nothing may be sent to it before this has returned.
 
     Args:
@@ -126,19 +135,23 @@ def judge_peer(ssl_object: ssl.SSLObject, *, host: str, now: datetime | None, al
         now: the agent's time, None while its clock is not set: then no certificate is judged by its dates
             (docs/decisions/0044-clock-not-set.md).
         allow_wildcards: the value of AllowCentralSystemTLSWildcards.
+        roots: the installed roots that the context was made with, PEM.
 
     Raises:
         TlsFault: the connection must be ended (A00.FR.310, A00.FR.315, A00.FR.322, A00.FR.414, A00.FR.419,
             A00.FR.426); its `event` has to be raised.
     """
     chain = verified_chain(ssl_object)
+    root = _trust_anchor(chain, roots)
+    # A path may end at any installed root: what OpenSSL found above the nearest one is superfluous, and may be expired.
+    path = chain[: chain.index(root) + 1] if root else chain
     try:
         version, suite = _judge_channel(ssl_object)
-        names = _judge_chain(chain, host=host, now=now, allow_wildcards=allow_wildcards)
+        names = _judge_chain(path, host=host, now=now, allow_wildcards=allow_wildcards)
     except TlsFault as fault:
         fault.peer = describe_chain(chain)
         raise
-    return Peer(version, suite, chain, names)
+    return Peer(version, suite, chain, names, root)
 
 
 def verified_chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
@@ -151,6 +164,12 @@ def verified_chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
         return tuple(ssl_object.get_verified_chain())
     private = ssl_object._sslobj  # type: ignore[attr-defined]
     return tuple(certificate.public_bytes(_DER) for certificate in private.get_verified_chain() or ())
+
+
+def _trust_anchor(chain: Sequence[bytes], roots: Sequence[bytes]) -> bytes | None:
+    """Return the installed root nearest to the leaf (docs/decisions/0062-root-in-use.md)."""
+    installed = {ssl.PEM_cert_to_DER_cert(root.decode("ascii")) for root in roots}
+    return next((der for der in chain if der in installed), None)
 
 
 def _judge_channel(ssl_object: ssl.SSLObject) -> tuple[str, str]:
