@@ -168,9 +168,11 @@ class Agent:
     async def _until(self, condition: Callable[[], bool], complaint: str) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S), self._changed:
-                await self._changed.wait_for(condition)
+                await self._changed.wait_for(lambda: condition() or self._closed)
         except TimeoutError:
-            raise AssertionError(f"{complaint}; its log:\n" + "\n".join(self.log)) from None
+            complaint += f" within {PATIENCE_S} s"
+        if not condition():
+            raise AssertionError(f"{complaint}; its log:\n{self.said()}")
 
 
 class _NotifySocket(asyncio.DatagramProtocol):
