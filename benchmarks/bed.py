@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.central_system import CentralSystem, Session
+from benchmarks.central_system import CONNECT_TIMEOUT, CentralSystem, Session
 from benchmarks.process import Broken, Process, running
 from chargepoint.simulation.pki import Pki
 
 HERE: Final = Path(__file__).parent
-START_TIMEOUT: Final = 30.0  #: seconds; ten times what a slow board needs
 PASSWORD: Final = "00112233445566778899aabbccddeeff"  # noqa: S105 - of a Charge Point that lives for seconds
 
 AGENT: Final = (Path(sys.executable).with_name("chargepoint"),)
@@ -116,7 +115,7 @@ class Bed:
             booting = asyncio.create_task(self._boot(charge_point.identity))
             ended = asyncio.create_task(process.wait())
             try:
-                await asyncio.wait({booting, ended}, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({booting, ended}, timeout=CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
                 if not booting.done():
                     raise Broken(f"{charge_point.identity} did not boot:\n{process.tail()}")
                 session, booted_at = booting.result()

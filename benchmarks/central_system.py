@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from benchmarks.process import Broken
 
 ANSWER_TIMEOUT: Final = 30.0  #: seconds; a Charge Point that is silent for so long is broken, not slow
+CONNECT_TIMEOUT: Final = 30.0  #: seconds; ten times what a slow board needs, start of the process included
 MAX_HEAD_CHARACTERS: Final = 80  #: in which the id of an answer stands
 HEARTBEAT_INTERVAL: Final = 300  #: seconds; no heartbeat falls into a measurement that the boot did not announce
 
@@ -162,8 +163,16 @@ class CentralSystem:
         await self._stack.aclose()
 
     async def session(self, identity: str) -> Session:
-        """Return the next connection of a Charge Point, in the order of their coming; waits without end."""
-        return await self._sessions[identity].get()
+        """Return the next connection of a Charge Point, in the order of their coming.
+
+        Raises:
+            Broken: none came.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                return await self._sessions[identity].get()
+        except TimeoutError as error:
+            raise Broken(f"{identity} did not connect") from error
 
     async def _listen(self, tls: ssl.SSLContext | None) -> int:
         server: Server = await self._stack.enter_async_context(
