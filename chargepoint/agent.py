@@ -4,6 +4,7 @@ Tasks of the agent, all started by `Agent.live` and cancelled by it:
 
     connection   opens link after link and has the session converse over each; only a fault of ours ends it, and then
                  the agent, so that the service manager starts it anew
+    free space   raises MemoryExhaustion when the disk of the state directory fills
     watchdog     tells the service manager that the event loop lives; ends at once where there is none
 
 Everything else is a task of one link (session.py, rpc.py) or of one client of the control socket (control.py).
@@ -23,11 +24,14 @@ from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
 from chargepoint.control import ControlServer
 from chargepoint.control_methods import ControlMethods
+from chargepoint.event_delivery import EventDelivery
 from chargepoint.foundation import Foundation, open_foundation
+from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notice, ResetKind, TamperDetected
 from chargepoint.link import Link
+from chargepoint.outbox import Lane
 from chargepoint.payload import call
 from chargepoint.rpc import Exchange, Limits, Serve
 from chargepoint.schema import Tolerance
@@ -94,6 +98,9 @@ class Agent:
             timekeeper=Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step),
             open_exchange=self._open_exchange,
         )
+        self.event_delivery = self._event_delivery()
+        self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
+        foundation.database.subscribe_full(self._free_space.notice_full)
         self._memory = AnswerMemory(settings.connection.max_remembered_answers)
         self._serve = serve_with(
             Domain(
@@ -120,12 +127,13 @@ class Agent:
             await self._begin()
             async with asyncio.TaskGroup() as tasks:
                 connection = tasks.create_task(self.connection.run(self._converse), name="connection")
+                free_space = tasks.create_task(self._free_space.watch(), name="free space")
                 watchdog = tasks.create_task(systemd.feed_watchdog(), name="watchdog")
                 systemd.notify("READY=1")
                 await self._ended.wait()
                 await self._take_leave()
-                connection.cancel()
-                watchdog.cancel()
+                for task in (connection, free_space, watchdog):
+                    task.cancel()
         finally:
             await self._end()
         return self._reset
@@ -220,6 +228,18 @@ class Agent:
             meter_serial_number=about.meter_serial_number,
         )
 
+    def _event_delivery(self) -> EventDelivery:
+        foundation, security = self.foundation, self.foundation.settings.security
+        delivery = EventDelivery(
+            foundation.event_queue,
+            foundation.events.settle_times,
+            attempts=security.event_attempts,
+            retry=security.event_retry,
+        )
+        foundation.events.subscribe(delivery.notice)
+        self.session.attach(Lane.SECURITY_EVENT, delivery)
+        return delivery
+
     def _control_server(self) -> ControlServer | None:
         control = self.foundation.settings.control
         if control.socket is None:
@@ -229,6 +249,7 @@ class Agent:
             connection=self.connection,
             session=self.session,
             connectors=self.connectors,
+            event_delivery=self.event_delivery,
         )
         return ControlServer(control.socket, control.group, methods.table())
 

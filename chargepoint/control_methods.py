@@ -13,6 +13,7 @@ from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
 from chargepoint.control import INVALID_PARAMS, ControlError, Method
 from chargepoint.date_time import read_date_time, write_date_time
+from chargepoint.event_delivery import EventDelivery
 from chargepoint.foundation import Foundation
 from chargepoint.installation import Use
 from chargepoint.outbox import OutboxFull
@@ -35,6 +36,7 @@ class ControlMethods:
         connection: asked for its status, and to go and come.
         session: asked for its status, and to say something.
         connectors: asked for their status.
+        event_delivery: asked whether it rests.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class ControlMethods:
         connection: Connection,
         session: Session,
         connectors: Connectors,
+        event_delivery: EventDelivery,
     ) -> None:
         self._foundation = foundation
         self._connection = connection
         self._session = session
         self._connectors = connectors
+        self._event_delivery = event_delivery
 
     def table(self) -> Mapping[str, Method]:
         """Return every method under its name."""
@@ -83,8 +87,15 @@ class ControlMethods:
                 domain: len(certificates) for domain, certificates in foundation.certificates.listing().items()
             },
             "queued_messages": self._session.waiting,
+            "queued_events": await foundation.event_queue.count(),
+            "event_delivery": self._event_delivery_status(),
             "security_events": await foundation.security_log.count(),
         }
+
+    def _event_delivery_status(self) -> str:
+        if not self._foundation.settings.security.send_events:
+            return "off"
+        return "rests until the next accepted boot" if self._event_delivery.resting else "on"
 
     async def connection_down(self) -> None:
         """Close the WebSocket and stay away until `connection_up` or a restart."""

@@ -27,7 +27,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from chargepoint.database_error import DAMAGED_ADVICE, DatabaseDamaged, DatabaseFailed, mapped
+from chargepoint.database_error import DAMAGED_ADVICE, DatabaseDamaged, DatabaseFailed, DatabaseFull, mapped
 from chargepoint.migration import Migration, check, migrate
 from chargepoint.state import unusable
 from security import durable
@@ -102,6 +102,7 @@ class Database:
         self.path: Final = path
         self._migrations = tuple(migrations)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._tell_full: Callable[[], None] | None = None
         self._closing = False
         self._closed: Future[None] = Future()
 
@@ -122,6 +123,10 @@ class Database:
         threading.Thread(target=database._serve, args=(opened,), name="database", daemon=True).start()
         await asyncio.wrap_future(opened)
         return database
+
+    def subscribe_full(self, tell_full: Callable[[], None]) -> None:
+        """Have somebody told whenever the disk has no room for a change."""
+        self._tell_full = tell_full
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run the work in a transaction and return its result once that is on the disk.
@@ -156,7 +161,12 @@ class Database:
             raise RuntimeError("the database is closed")
         job = _Job(work, writes=writes)
         self._jobs.put(job)
-        result: T = await job.answer
+        try:
+            result: T = await job.answer
+        except DatabaseFull:
+            if self._tell_full is not None:
+                self._tell_full()
+            raise
         return result
 
     def _serve(self, opened: Future[None]) -> None:

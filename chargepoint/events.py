@@ -129,7 +129,9 @@ class EventDoor:
         await self.raise_event(event_type, _with_count(tech_info, flood.count if flood else 0))
 
     async def settle_times(self) -> None:
-        """Give their true time to the events that happened while the clock was not set; called once it is."""
+        """Give their true time to the events that happened while the clock was not set, if it is now."""
+        if not self._clock.is_set:
+            return
         try:
             await self._security_log.settle_times(self._boot_id, self._clock.boot_zero())
         except StateUnusable as error:

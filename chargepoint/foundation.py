@@ -14,7 +14,7 @@ from pathlib import Path
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
 from chargepoint.database import Database
-from chargepoint.events import EventDoor
+from chargepoint.events import EventDoor, Sending
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -22,6 +22,7 @@ from chargepoint.planner import Planner
 from chargepoint.settings import Settings
 from chargepoint.state import StateDirectory, StateUnusable
 from chargepoint.state_schema import MIGRATIONS
+from logs.event_queue import EventQueue
 from logs.security_log import SecurityLog
 from security.errors import DurableError
 from security.event import SecurityEventType
@@ -40,6 +41,7 @@ class Foundation:
     clock: Clock
     floor: Floor
     security_log: SecurityLog
+    event_queue: EventQueue
     events: EventDoor
     configuration: Configuration
     certificates: CertificateStore
@@ -68,8 +70,13 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             database,
             max_events=settings.logs.security_log_max_events,
             max_age=settings.logs.security_log_max_age,
+            max_queued_events=settings.logs.event_queue_max_events,
         )
-        events = EventDoor(security_log, clock, hardware.boot_id)
+        event_queue = EventQueue(database)
+        sending = Sending(settings.security.send_events, frozenset(settings.security.also_send))
+        if not sending.enabled:
+            await event_queue.clear()
+        events = EventDoor(security_log, clock, hardware.boot_id, sending=sending)
         stack.push_async_callback(events.close)
         configuration = await Configuration.load(
             database,
@@ -92,6 +99,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             clock=clock,
             floor=floor,
             security_log=security_log,
+            event_queue=event_queue,
             events=events,
             configuration=configuration,
             certificates=certificates,

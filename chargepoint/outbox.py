@@ -26,6 +26,7 @@ class Lane(Enum):
     BOOT = "boot"
     TRIGGERED = "triggered"
     STATUS = "status"
+    SECURITY_EVENT = "security event"
     HEARTBEAT = "heartbeat"
     LOCAL = "local"
 

@@ -4,16 +4,18 @@ The session knows what may be said when: it boots (`registration`), reports conn
 know about, keeps the heartbeat, learns the time from the answers, and shuts both directions by the registration status.
 It lives as long as the agent; each good connection is handed to `keep`.
 
-Tasks, all within `keep` and ended with it: the exchange's reader, the outbox's sender, and the keeper, which does what
-is due and sleeps until something else is. A CALL that fails never ends the session; the end of the connection does.
+Tasks, all within `keep` and ended with it: the exchange's reader, the outbox's sender, the keeper, which does what is
+due and sleeps until something else is, and one for each source of owed messages (`attach`), which begins to deliver
+once the boot is accepted and its time was taken over. A CALL that fails never ends the session; the end of the
+connection does.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chargepoint.clock import Clock
 from chargepoint.configuration import Configuration, Origin
@@ -40,6 +42,19 @@ _OPEN_LANES: Final = {
 
 class NotAccepted(Exception):
     """Raised when something is to be said that needs an accepted BootNotification.req and a connection."""
+
+
+class Source(Protocol):
+    """Keeps messages that are owed to the Central System, whatever happens to the connection."""
+
+    def booted(self) -> None:
+        """The Central System has accepted a BootNotification.req."""
+
+    async def deliver(self, send: Callable[[Any], Awaitable[Any]]) -> None:
+        """Send what is owed, each when its turn has come; `send` raises `ConnectionLost` at the end of the connection.
+
+        It raises nothing, and returns soon when it is cancelled.
+        """
 
 
 class Session:
@@ -75,7 +90,9 @@ class Session:
         self._open_exchange = open_exchange
         self._registration = Registration(settings.boot_retry)
         self._outbox = Outbox()
+        self._sources: dict[Lane, Source] = {}
         self._wake = asyncio.Event()
+        self._accepted = asyncio.Event()
         self._connected = False
         self._sent_at = 0.0
         self._time_learned_at = 0.0
@@ -92,6 +109,10 @@ class Session:
         """How many messages wait for their turn."""
         return self._outbox.waiting()
 
+    def attach(self, lane: Lane, source: Source) -> None:
+        """Have a source deliver in a lane of its own, over each connection from the next on."""
+        self._sources[lane] = source
+
     async def keep(self, link: Link, serve: Serve) -> None:
         """Converse over one good connection; returns when it is gone.
 
@@ -107,6 +128,9 @@ class Session:
         self._outbox.open_only(_OPEN_LANES[self._registration.status])
         self._status_retry_at = now
         self._connected = True
+        self._accepted.clear()
+        if self._registration.due_in(now) is None:  # accepted over an earlier connection, and nothing new to tell
+            self._accepted.set()
 
         async def call_and_note(request: Any) -> Any:
             self._sent_at = self._clock.monotonic()
@@ -121,9 +145,13 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 sender = tasks.create_task(self._outbox.run(call_and_note), name="sender")
                 keeper = tasks.create_task(self._keep_up(exchange), name="keeper")
+                sources = [
+                    tasks.create_task(self._deliver(lane, source), name=lane.value)
+                    for lane, source in self._sources.items()
+                ]
                 await exchange.run()
-                sender.cancel()
-                keeper.cancel()
+                for task in (sender, keeper, *sources):
+                    task.cancel()
         finally:
             self._connected = False
 
@@ -170,6 +198,10 @@ class Session:
 
         return serve_and_note
 
+    async def _deliver(self, lane: Lane, source: Source) -> None:
+        await self._accepted.wait()
+        await source.deliver(lambda request: self._outbox.send(request, lane))
+
     async def _keep_up(self, exchange: Exchange) -> None:
         while True:
             self._wake.clear()
@@ -204,6 +236,9 @@ class Session:
         await self._learn_time(conf.current_time, asked_at)
         if self._registration.status is RegistrationStatus.ACCEPTED:
             await self._set_heartbeat_interval(conf.interval)
+            for source in self._sources.values():
+                source.booted()
+            self._accepted.set()
 
     def _note_registration(self, content: Any, conf: Any) -> None:
         status, was = RegistrationStatus(conf.status), self._registration.status

@@ -77,22 +77,18 @@ class EventQueue:
 
         return await self._storage.read(work)
 
-    async def confirm(self, events: Sequence[QueuedEvent]) -> bool:
+    async def confirm(self, events: Sequence[QueuedEvent]) -> None:
         """Take confirmed events out of the queue, durably and together.
 
-        Returns:
-            Whether all were: a MemoryExhaustion that has counted on since it was read stays, to be sent again.
+        A MemoryExhaustion that has counted on since it was read stays, to be sent again.
         """
         values = [(event.id, event.left_out) for event in events]
 
-        def work(connection: sqlite3.Connection) -> bool:
+        def work(connection: sqlite3.Connection) -> None:
             # What the full queue left out while it was under way has been delivered all the same.
-            done = connection.executemany(
-                "UPDATE security_event SET delivered = 1 WHERE id = ? AND left_out = ?", values
-            )
-            return done.rowcount == len(values)
+            connection.executemany("UPDATE security_event SET delivered = 1 WHERE id = ? AND left_out = ?", values)
 
-        return await self._storage.write(work)
+        await self._storage.write(work)
 
     async def note_refusal(self, event: QueuedEvent, max_refusals: int) -> bool:
         """Count a refusal durably; an event that was refused too often is set aside: it waits no longer.
