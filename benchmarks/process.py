@@ -1,7 +1,7 @@
 """A Charge Point under measurement: a process of its own, and what Linux knows about it.
 
-Guaranteed: it has ended when its context is left, killed if it does not obey SIGTERM; it takes no settings from our
-environment.
+Guaranteed: it has ended when its context is left, killed if it does not obey SIGTERM; our environment does not change
+how it is configured or how fast Python is.
 """
 
 import asyncio
@@ -16,6 +16,14 @@ END_TIMEOUT: Final = 10.0  #: seconds; the agent ends within 5 s after SIGTERM
 TAIL_CHARACTERS: Final = 2000  #: of a process's log that are shown when it has failed
 
 _UNWANTED: Final = ("CHARGEPOINT_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+_PYTHON: Final = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONDEVMODE",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONWARNINGS",
+    "PYTHONUNBUFFERED",
+)
+"""What makes Python slower than where the agent is installed; the first of these would have ours compiled each time."""
 
 
 class Broken(Exception):
@@ -84,7 +92,7 @@ async def running(command: Sequence[str | Path], log: Path) -> AsyncIterator[Pro
         command: program and arguments.
         log: where its output goes; written anew.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+    environment = {name: value for name, value in os.environ.items() if name not in (*_UNWANTED, *_PYTHON)}
     # The baselines go through a proxy where the environment names one, the agent does not.
     environment["NO_PROXY"] = "localhost"
     with log.open("wb") as output:
