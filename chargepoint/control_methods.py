@@ -84,7 +84,8 @@ class ControlMethods:
             },
             "clock": {"now": write_date_time(foundation.clock.now()), "is_set": foundation.clock.is_set},
             "certificates": {
-                domain: len(certificates) for domain, certificates in foundation.certificates.listing().items()
+                **{domain: len(certificates) for domain, certificates in foundation.certificates.listing().items()},
+                "notes": foundation.installer.notes(),
             },
             "queued_messages": self._session.waiting,
             "queued_events": await foundation.event_queue.count(),

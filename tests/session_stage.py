@@ -20,13 +20,15 @@ from chargepoint.events import EventDoor
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.simulated import SimulatedHardware
+from chargepoint.installation import Installer
 from chargepoint.payload import call
 from chargepoint.rpc import AnswerMemory, Exchange, Limits
 from chargepoint.session import Session
-from chargepoint.settings import HardwareSettings, SessionSettings
+from chargepoint.settings import ChargePointSettings, HardwareSettings, SessionSettings
 from chargepoint.state_schema import MIGRATIONS
 from chargepoint.timekeeper import Timekeeper
 from logs.security_log import SecurityLog
+from security.store import CertificateStore
 from tests.exchange import Pipe
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class Stage:
         self.connectors = Connectors(connectors, self.clock.now())
         self.hardware = SimulatedHardware(HardwareSettings(), connectors, directory)
         self.memory = AnswerMemory()
+        about = ChargePointSettings(identity="CP001", vendor="Vendor", model="Model", serial_number="SN-0001")
+        self.installer = Installer(CertificateStore.open(directory / "certificates"), self.events, self.clock, about)
         self._database = database
         self._keeping: asyncio.Task[None] | None = None
 
@@ -123,6 +127,8 @@ class Stage:
                 configuration=self.configuration,
                 connectors=self.connectors,
                 session=self.session,
+                installer=self.installer,
+                root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,
             )

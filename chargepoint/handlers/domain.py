@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
 from chargepoint.hardware.port import ResetKind
+from chargepoint.installation import Installer
 from chargepoint.rpc import Reply
 
 
@@ -28,6 +29,8 @@ class Domain:
         configuration: the OCPP configuration keys.
         connectors: the connectors and their status.
         session: sends triggered messages.
+        installer: installs and deletes certificates.
+        root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
     """
@@ -35,6 +38,8 @@ class Domain:
     configuration: Configuration
     connectors: Connectors
     session: Trigger
+    installer: Installer
+    root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]
 

@@ -7,15 +7,18 @@ one that nobody knows with NotImplemented (OCPP-J 1.6, table 7).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chargepoint.handlers import core, trigger
+from chargepoint.handlers import certificates, core, trigger
 from chargepoint.handlers.domain import Domain, Handler
 from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "ChangeConfiguration": core.change_configuration,
     "DataTransfer": core.data_transfer,
+    "DeleteCertificate": certificates.delete_certificate,
     "ExtendedTriggerMessage": trigger.extended_trigger_message,
     "GetConfiguration": core.get_configuration,
+    "GetInstalledCertificateIds": certificates.get_installed_certificate_ids,
+    "InstallCertificate": certificates.install_certificate,
     "RemoteStartTransaction": core.remote_start_transaction,
     "RemoteStopTransaction": core.remote_stop_transaction,
     "Reset": core.reset,
