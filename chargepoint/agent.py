@@ -42,7 +42,7 @@ from chargepoint.thread import DaemonThreads
 from chargepoint.timekeeper import Timekeeper
 from security.event import SecurityEventType
 
-ORDERLY_END: Final = timedelta(seconds=3)  #: time; leaves 2 of the 5 s of `chargepoint run` (the contract) to a slow disk
+ORDERLY_END: Final = timedelta(seconds=3)  #: time; of the 5 s after SIGTERM (the contract), 2 are left to a slow disk
 MAX_EVENTS_WAITING: Final = 32  #: notices of the board whose security event is being recorded; a sensor may chatter
 
 _log = logging.getLogger(__name__)
