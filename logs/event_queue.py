@@ -10,6 +10,7 @@ queue counts them. As long as that one waits, it counts on; so there is one for 
 Not done here: recording (security_log.py), sending, and when to try again (chargepoint/event_delivery.py).
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,11 +83,16 @@ class EventQueue:
 
         A MemoryExhaustion that has counted on since it was read stays, to be sent again.
         """
-        values = [(event.id, event.left_out) for event in events]
+        # One statement for all: each would make the thread of the database ask the event loop's for the interpreter.
+        ordinary = json.dumps([event.id for event in events if not event.left_out])
+        counting = [(event.id, event.left_out) for event in events if event.left_out]
 
         def work(connection: sqlite3.Connection) -> None:
             # What the full queue left out while it was under way has been delivered all the same.
-            connection.executemany("UPDATE security_event SET delivered = 1 WHERE id = ? AND left_out = ?", values)
+            connection.execute(
+                "UPDATE security_event SET delivered = 1 WHERE id IN (SELECT value FROM json_each(?))", (ordinary,)
+            )
+            connection.executemany("UPDATE security_event SET delivered = 1 WHERE id = ? AND left_out = ?", counting)
 
         await self._storage.write(work)
 
