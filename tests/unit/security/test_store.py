@@ -297,6 +297,7 @@ class TestListing:
 
         monkeypatch.setattr(durable, "read", read)
         assert store.listing()["central_system"]
+        assert store.hash_data(CaDomain.CENTRAL_SYSTEM)
         assert store.root_pems(CaDomain.CENTRAL_SYSTEM)
         assert store.charge_point_certificate(NOW)
 
