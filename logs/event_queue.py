@@ -105,7 +105,7 @@ class EventQueue:
 
         def work(connection: sqlite3.Connection) -> bool:
             connection.execute(
-                "UPDATE security_event SET refusals = refusals + 1, owed = refusals + 1 < ? WHERE id = ?",
+                "UPDATE security_event SET refusals = refusals + 1, owed = refusals + 1 < ? WHERE id = ? AND owed = 1",
                 (max_refusals, event.id),
             )
             waits = connection.execute(f"SELECT 1 FROM security_event WHERE id = ? AND {_QUEUED}", (event.id,))  # noqa: S608

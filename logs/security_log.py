@@ -1,8 +1,8 @@
 """The security log: every security event, on the disk, oldest first, rolling (A04.FR.04).
 
 Guaranteed: an event is on the disk when `SecurityLog.record` returns. The log stays within a number of events and an
-age; what rolls out goes in the same transaction as what comes in, a few rows at a time, found by an index and never
-by a scan.
+age; what rolls out goes in the same transaction as what comes in, a few rows at a time, found by an index: no rows are
+passed over but those that wait to be delivered.
 
 - Events that wait to be delivered to the Central System outlive the bounds; the queue has a bound of its own.
 - Times are kept in microseconds of UTC. An event that happened while the clock was not set bears the boot id, the
