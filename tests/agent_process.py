@@ -73,6 +73,7 @@ class Agent:
 
     Attributes:
         state: its state directory.
+        socket: its control socket.
         log: the lines of its standard error so far.
         output: the lines of its standard output so far.
         pid: of the process.
@@ -80,6 +81,7 @@ class Agent:
 
     def __init__(self, process: asyncio.subprocess.Process, state: Path) -> None:
         self.state = state
+        self.socket = state / "control.sock"
         self.log: list[str] = []
         self.output: list[str] = []
         self.pid = process.pid
@@ -104,9 +106,7 @@ class Agent:
     async def call(self, method: str, **params: Any) -> Any:
         """Call a method of the control socket and return its result."""
         async with asyncio.timeout(PATIENCE_S):
-            reader, writer = await asyncio.open_unix_connection(
-                str(self.state / "control.sock"), limit=16 * MAX_LINE_BYTES
-            )
+            reader, writer = await asyncio.open_unix_connection(str(self.socket), limit=16 * MAX_LINE_BYTES)
             try:
                 request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
                 writer.write(json.dumps(request).encode() + b"\n")
@@ -209,6 +209,8 @@ async def agent(
     """
     config = write_config(directory, url, tables)
     async with process(directory, program, "run", "--config", str(config), "--log-level", level) as running:
+        if socket_path := (tables or {}).get("control", {}).get("socket"):
+            running.socket = directory / "state" / socket_path
         if waits:
             await running.ready()
         yield running
