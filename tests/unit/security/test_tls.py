@@ -29,9 +29,9 @@ def judge(
     now: datetime | None = NOW,
     allow_wildcards: bool = False,
 ) -> Peer:
-    client = client_context(roots=[root.pem.encode() for root in roots], now=now)
-    ssl_object, _ = shake_hands(client, server_context(certificate, *intermediates), HOST)
-    return judge_peer(ssl_object, host=HOST, now=now, allow_wildcards=allow_wildcards)
+    pems = [root.pem.encode() for root in roots]
+    ssl_object, _ = shake_hands(client_context(roots=pems, now=now), server_context(certificate, *intermediates), HOST)
+    return judge_peer(ssl_object, host=HOST, now=now, allow_wildcards=allow_wildcards, roots=pems)
 
 
 def refusal(certificate: Made, *intermediates: Made, now: datetime | None = NOW) -> TlsFault:
@@ -48,6 +48,7 @@ def test_a_good_peer_is_described() -> None:
     assert peer.suite.startswith("TLS_")
     assert peer.names == (HOST,)
     assert peer.chain == tuple(made.x509.public_bytes(Encoding.DER) for made in (leaf, intermediate, ROOT))
+    assert peer.root == peer.chain[-1]
 
 
 def test_offers_the_white_papers_suites_best_first() -> None:
@@ -173,6 +174,22 @@ def test_a_weak_root_is_refused_too() -> None:
 def test_a_new_root_that_the_old_one_cross_signed_is_trusted_by_itself() -> None:
     cross_signed = make_root("New Root", issuer=ROOT)
     assert judge(make(HOST, issuer=cross_signed), roots=[cross_signed]).version
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_connection_rests_on_the_installed_root_nearest_to_the_leaf(expired: bool) -> None:
+    old = make_root("Old Root", not_before=NOW - 9 * DAY, not_after=NOW - DAY if expired else NOW + DAY)
+    new = make_root("New Root", issuer=old)
+    for sent in ([], [new]):
+        peer = judge(make(HOST, issuer=new), *sent, roots=[old, new])
+        assert peer.root == new.certificate.der
+        assert peer.chain[-1] == old.certificate.der  # what OpenSSL found above it does not count
+
+
+def test_a_connection_may_rest_on_no_installed_root() -> None:
+    pem = ROOT.pem.encode()
+    ssl_object, _ = shake_hands(client_context(roots=[pem]), server_context(make(HOST, issuer=ROOT)), HOST)
+    assert judge_peer(ssl_object, host=HOST, now=NOW, allow_wildcards=False, roots=()).root is None
 
 
 @pytest.mark.parametrize("old_first", [True, False])
