@@ -34,15 +34,15 @@ def server_context(
         maximum_version: the newest TLS to speak, for tests of TLS 1.2.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.314, A00.FR.418: a client with less is shut out
     context.maximum_version = maximum_version
-    context.set_ciphers(f"{':'.join(SUITES)}:@SECLEVEL=2")
+    context.set_ciphers(f"{':'.join(SUITES)}:@SECLEVEL=2")  # A00.FR.321, A00.FR.425: no forbidden suite is agreed to
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     for certificate in certificates:
         certificate.load_into(context)
     if client_roots is not None:
         context.load_verify_locations(cadata=client_roots.decode())
-        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_mode = ssl.CERT_REQUIRED  # A00.FR.407: without a valid one the handshake ends here
     return context
 
 
@@ -51,7 +51,7 @@ class ServerTls:
 
     Args:
         pki: issues the good certificates.
-        host: the name that they bear (A00.FR.510).
+        host: the name that they bear (A00.FR.306, A00.FR.410, A00.FR.510).
         maximum_version: the newest TLS to speak.
     """
 

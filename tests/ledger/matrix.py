@@ -1,7 +1,9 @@
 """The matrix of requirements: `python -m tests.ledger.matrix` prints id, verdict, tests and source lines.
 
 It is generated from the ledger, the markers of the tests and the ids in the sources, and never kept by hand. Nothing is
-run or imported: the markers are read from the syntax tree, so they must be literal texts.
+run or imported: the markers are read from the syntax tree, so the ids must be literal texts. They count on a function,
+on its class, in `pytestmark` of a class or module, in the parameters of a test, and in what a decorator of the module's
+own takes or is made of.
 
 Guaranteed: status 1 and a list of gaps, when
 - the ledger itself is faulty,
@@ -65,40 +67,57 @@ def read_matrix(root: Path) -> Matrix:
         ledger = read_ledger(root / LEDGER_PATH)
     except LedgerError as error:
         return Matrix("no ledger", (), error.faults)
-    marks = read_marks(root)
+    markers = read_markers(root)
     mentions = read_mentions(root)
-    tests = _by_requirement(marks)
+    tests = _by_requirement(markers)
     rows = tuple(
         Row(requirement, tuple(tests.get(name, ())), tuple(mentions.get(name, ())))
         for name, requirement in ledger.requirements.items()
     )
     gaps = [gap for row in rows if (gap := row.gap())]
-    gaps += (fault for test, ids in marks.items() for fault in ledger.mark_faults(test, ids))
+    gaps += (fault for test, each in markers.items() for marker in each for fault in ledger.mark_faults(test, marker))
     gaps += ledger.mention_faults(mentions)
     return Matrix(ledger.summary(), rows, tuple(gaps))
 
 
-def read_marks(root: Path) -> dict[str, list[object]]:
-    """Find the tests that carry a requirement marker, by node id, with the ids as they are written.
+def read_markers(root: Path) -> dict[str, list[list[object]]]:
+    """Find the tests that carry a requirement marker, by node id, with the ids of each marker as they are written.
 
-    Markers count on a function, on its class, in `pytestmark` of a class or module, and in the parameters of a test.
+    Markers stay apart: what one parameter of a test claims, the test does not claim with another.
     """
-    marks: dict[str, list[object]] = {}
+    markers: dict[str, list[list[object]]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        marks.update(_marks_below(tree, path.relative_to(root).as_posix(), []))
-    return marks
+        own = {
+            name: node
+            for node in tree.body
+            for name in _names(node)
+            if any(_is_marker(inner) for inner in ast.walk(node)) and not name.startswith("test")
+        }
+        markers.update(_markers_below(tree, path.relative_to(root).as_posix(), [], own))
+    return markers
 
 
-def _marks_below(
-    scope: ast.Module | ast.ClassDef, name: str, inherited: list[object]
-) -> Iterator[tuple[str, list[object]]]:
-    ids = inherited + [found for statement in scope.body if _is_pytestmark(statement) for found in _ids(statement)]
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement of the module defines that may stand as a decorator."""
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [node.name] if isinstance(node, ast.FunctionDef) else []
+
+
+def _markers_below(
+    scope: ast.Module | ast.ClassDef, name: str, inherited: list[list[object]], own: Mapping[str, ast.stmt]
+) -> Iterator[tuple[str, list[list[object]]]]:
+    markers = inherited + [
+        found for statement in scope.body if _is_pytestmark(statement) for found in _markers(statement)
+    ]
     for node in scope.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            carried = ids + [found for decorator in node.decorator_list for found in _ids(decorator)]
+            carried = markers + [
+                found for decorator in node.decorator_list for found in _markers_of_decorator(decorator, own)
+            ]
             if isinstance(node, ast.ClassDef):
-                yield from _marks_below(node, f"{name}::{node.name}", carried)
+                yield from _markers_below(node, f"{name}::{node.name}", carried, own)
             elif carried and node.name.startswith("test"):
                 yield f"{name}::{node.name}", carried
 
@@ -109,18 +128,34 @@ def _is_pytestmark(node: ast.stmt) -> bool:
     )
 
 
-def _ids(node: ast.AST) -> Iterator[object]:
+def _markers_of_decorator(decorator: ast.expr, own: Mapping[str, ast.stmt]) -> Iterator[list[object]]:
+    if isinstance(decorator, ast.Name) and decorator.id in own:
+        yield from _markers(own[decorator.id])
+    elif isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id in own:
+        for argument in decorator.args:  # each is handed to a marker
+            yield [node.value for node in ast.walk(argument) if isinstance(node, ast.Constant)]
+    else:
+        yield from _markers(decorator)
+
+
+def _markers(node: ast.AST) -> Iterator[list[object]]:
     """The arguments of every `pytest.mark.requirement(...)` in an expression; one that is not literal as its source."""
     for call in ast.walk(node):
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.requirement":
-            for argument in call.args:
-                yield argument.value if isinstance(argument, ast.Constant) else ast.unparse(argument)
+        if isinstance(call, ast.Call) and _is_marker(call):
+            yield [
+                argument.value if isinstance(argument, ast.Constant) else ast.unparse(argument)
+                for argument in call.args
+            ]
 
 
-def _by_requirement(marks: Mapping[str, Sequence[object]]) -> Mapping[object, list[str]]:
+def _is_marker(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.requirement"
+
+
+def _by_requirement(markers: Mapping[str, Sequence[Sequence[object]]]) -> Mapping[object, list[str]]:
     tests: defaultdict[object, list[str]] = defaultdict(list)
-    for test, ids in marks.items():
-        for name in dict.fromkeys(ids):
+    for test, each in markers.items():
+        for name in dict.fromkeys(name for marker in each for name in marker):
             tests[name].append(test)
     return tests
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledger.matrix import main, read_marks, read_matrix
+from tests.ledger.matrix import main, read_markers, read_matrix
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -122,10 +122,30 @@ def test_finds_markers_of_module_class_function_and_parameter(project: Project) 
         "def helper(): pass",
     ]
     project.write("tests/test_keys.py", "\n".join(lines))
-    assert read_marks(project.root) == {
-        "tests/test_keys.py::TestKeys::test_length": ["A00.FR.501", "A00.FR.502", "A00.FR.503"],
-        "tests/test_keys.py::test_other": ["A00.FR.501"],
+    assert read_markers(project.root) == {
+        "tests/test_keys.py::TestKeys::test_length": [["A00.FR.501"], ["A00.FR.502"], ["A00.FR.503"]],
+        "tests/test_keys.py::test_other": [["A00.FR.501"]],
     }
+
+
+def test_finds_markers_in_decorators_of_the_module(project: Project) -> None:
+    lines = [
+        "import pytest",
+        'NAMED = pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.requirement("A00.FR.202"))])',
+        "def twins(first, second):",
+        "    marks = [pytest.mark.requirement(*first), pytest.mark.requirement(*second)]",
+        '    return pytest.mark.parametrize("n", [pytest.param(1, marks=each) for each in marks])',
+        "@NAMED",
+        "def test_named(n): pass",
+        '@twins(["A00.FR.501", "A00.FR.502", "A00.FR.503"], ["A00.FR.506", "A00.FR.507"])',
+        "def test_twins(n): pass",
+    ]
+    project.write("tests/test_keys.py", "\n".join(lines))
+    assert read_markers(project.root) == {
+        "tests/test_keys.py::test_named": [["A00.FR.202"]],
+        "tests/test_keys.py::test_twins": [["A00.FR.501", "A00.FR.502", "A00.FR.503"], ["A00.FR.506", "A00.FR.507"]],
+    }
+    assert project.gaps() == ()  # five ids, but never more than four by one parameter
 
 
 def test_prints_the_same_as_json(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
