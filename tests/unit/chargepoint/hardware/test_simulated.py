@@ -57,5 +57,5 @@ def test_finds_the_driver_by_its_entry_point(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_is_not_installed_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(DriverUnusable, match="no such driver is installed .*simulated"):
+    with pytest.raises(DriverUnusable, match=r"no such driver is installed .*simulated"):
         open_hardware(HardwareSettings(driver="acme"), 1, tmp_path)
