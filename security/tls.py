@@ -142,16 +142,13 @@ def judge_peer(
             A00.FR.426); its `event` has to be raised.
     """
     chain = verified_chain(ssl_object)
-    root = _trust_anchor(chain, roots)
-    # A path may end at any installed root: what OpenSSL found above the nearest one is superfluous, and may be expired.
-    path = chain[: chain.index(root) + 1] if root else chain
     try:
         version, suite = _judge_channel(ssl_object)
-        names = _judge_chain(path, host=host, now=now, allow_wildcards=allow_wildcards)
+        names = _judge_chain(chain, host=host, now=now, allow_wildcards=allow_wildcards)
     except TlsFault as fault:
         fault.peer = describe_chain(chain)
         raise
-    return Peer(version, suite, chain, names, root)
+    return Peer(version, suite, chain, names, _trust_anchor(chain, roots))
 
 
 def verified_chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
@@ -167,9 +164,13 @@ def verified_chain(ssl_object: ssl.SSLObject) -> tuple[bytes, ...]:
 
 
 def _trust_anchor(chain: Sequence[bytes], roots: Sequence[bytes]) -> bytes | None:
-    """Return the installed root nearest to the leaf (docs/decisions/0062-root-in-use.md)."""
+    """Return the installed root at the end of the chain (docs/decisions/0062-root-in-use.md).
+
+    With partial chains OpenSSL ends the path at the first installed root that it meets. So of a root and its successor,
+    both installed, the older one is not in the chain, and is neither in use nor in the way when it expires.
+    """
     installed = {ssl.PEM_cert_to_DER_cert(root.decode("ascii")) for root in roots}
-    return next((der for der in chain if der in installed), None)
+    return chain[-1] if chain[-1] in installed else None
 
 
 def _judge_channel(ssl_object: ssl.SSLObject) -> tuple[str, str]:
