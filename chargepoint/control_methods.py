@@ -117,8 +117,12 @@ class ControlMethods:
         self, since: str | None = None, until: str | None = None, limit: int = MAX_READ_EVENTS
     ) -> list[dict[str, Any]]:
         """List events from the security log, oldest first; `since` and `until` belong to the window."""
+        last = _instant("until", until)
         logged = await self._foundation.security_log.read(
-            _instant("since", since), _instant("until", until), _whole("limit", limit, 1, MAX_READ_EVENTS)
+            _instant("since", since),
+            # Times are shown in milliseconds and kept in microseconds: what was shown must find what it stood for.
+            last and last.replace(microsecond=last.microsecond // 1000 * 1000 + 999),
+            _whole("limit", limit, 1, MAX_READ_EVENTS),
         )
         return [
             {
