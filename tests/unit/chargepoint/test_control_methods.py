@@ -1,0 +1,182 @@
+"""The methods of the control socket, asked of an agent that runs."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from chargepoint.control import INVALID_PARAMS, METHOD_NOT_FOUND, REFUSED
+from chargepoint.simulation.central_system import CentralSystem
+from chargepoint.simulation.script import Answer, Error
+from tests.agent_process import PKI, Agent, Refused, booted
+
+HALF_A_PAIR = "\ud800"
+TOO_LONG = "x" * 256
+
+BAD: Final[list[tuple[str, dict[str, Any], int]]] = [
+    ("nonsense", {}, METHOD_NOT_FOUND),
+    ("status", {"verbose": True}, INVALID_PARAMS),
+    ("security.raise_event", {}, INVALID_PARAMS),
+    ("security.raise_event", {"type": ""}, INVALID_PARAMS),
+    ("security.raise_event", {"type": "x" * 51}, INVALID_PARAMS),
+    ("security.raise_event", {"type": 5}, INVALID_PARAMS),
+    ("security.raise_event", {"type": "x", "tech_info": {}}, INVALID_PARAMS),
+    ("security.events", {"limit": 0}, INVALID_PARAMS),
+    ("security.events", {"limit": True}, INVALID_PARAMS),
+    ("security.events", {"since": "yesterday"}, INVALID_PARAMS),
+    ("configuration.set", {"values": []}, INVALID_PARAMS),
+    ("configuration.set", {"values": {"CpoName": 5}}, INVALID_PARAMS),
+    ("configuration.set", {"values": {"Nonsense": "1"}}, REFUSED),
+    ("certificates.install", {"pem": "x", "use": "nonsense"}, INVALID_PARAMS),
+    ("certificates.install", {"pem": "x", "use": ["central-system-root"]}, INVALID_PARAMS),
+    ("certificates.install", {"pem": "x", "use": "central-system-root"}, REFUSED),
+    ("certificates.install", {"pem": "x", "use": "charge-point-certificate"}, INVALID_PARAMS),
+    ("certificates.install", {"pem": "x", "use": "central-system-root", "key": "x"}, INVALID_PARAMS),
+    ("certificates.install", {"pem": "x", "use": "charge-point-certificate", "key": HALF_A_PAIR}, INVALID_PARAMS),
+    ("data_transfer", {"vendor_id": TOO_LONG}, INVALID_PARAMS),
+    ("data_transfer", {"vendor_id": "x", "message_id": "x" * 51}, INVALID_PARAMS),
+    ("data_transfer", {"vendor_id": HALF_A_PAIR}, INVALID_PARAMS),
+    ("hardware.fault", {"connector": 2}, INVALID_PARAMS),
+    ("hardware.fault", {"connector": True}, INVALID_PARAMS),
+    ("hardware.fault", {"connector": 1, "error_code": "Nonsense"}, INVALID_PARAMS),
+    ("hardware.fault", {"connector": 1, "error_code": ["NoError"]}, INVALID_PARAMS),
+    ("hardware.fault", {"connector": 1, "info": ["a", "list"]}, INVALID_PARAMS),
+    ("hardware.clear_fault", {"connector": -1}, INVALID_PARAMS),
+    ("hardware.tamper", {"info": 5}, INVALID_PARAMS),
+    ("hardware.set_clock", {"offset_s": "soon"}, INVALID_PARAMS),
+    ("hardware.set_clock", {"offset_s": float("nan")}, INVALID_PARAMS),
+    ("hardware.set_clock", {"offset_s": float("inf")}, INVALID_PARAMS),
+]
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[tuple[CentralSystem, Agent]]:
+    async with booted(tmp_path) as both:
+        yield both
+
+
+async def test_status_says_what_the_agent_is_doing(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    status = await running.call("status")
+    assert status["identity"] == "CP001"
+    assert status["registration_status"] == "Accepted"
+    assert status["connectors"] == {
+        "0": {"status": "Available", "error_code": "NoError", "info": None},
+        "1": {"status": "Available", "error_code": "NoError", "info": None},
+    }
+    assert status["clock"]["is_set"] is True
+    assert status["connection"]["state"] == "connected"
+    assert status["connection"]["security_profile"] == 0
+    assert status["connection"]["url"] == f"{central_system.url}/CP001"
+    assert status["connection"]["last_failure"] is None
+
+
+async def test_down_stays_away_until_up(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    connection = await central_system.connected()
+    await running.call("connection.down")
+    await connection.ended()
+    assert (await running.call("status"))["connection"]["state"] == "down"
+    await running.call("connection.down")  # again: nothing new
+    with pytest.raises(Refused, match="not connected"):
+        await running.call("data_transfer", vendor_id="x")
+    await running.call("configuration.set", values={"AllowCentralSystemTLSWildcards": "true"})
+    assert (await running.call("status"))["connection"]["state"] == "down"  # a change does not bring it back
+    await running.call("connection.up")
+    await central_system.connected(after=connection)
+    await running.call("connection.up")
+    await central_system.call("GetConfiguration")
+
+
+async def test_events_are_raised_and_listed(both: tuple[CentralSystem, Agent]) -> None:
+    _, running = both
+    await running.call("security.raise_event", type="TamperDetectionActivated", tech_info="lid")
+    await running.call("security.raise_event", type="AcmeDoorOpen")
+    await running.call("security.raise_event", type="MemoryExhaustion", tech_info=TOO_LONG)
+    events = (await running.events())[-3:]
+    assert [(event["type"], event["tech_info"], event["critical"]) for event in events] == [
+        ("TamperDetectionActivated", "lid", True),
+        ("AcmeDoorOpen", None, False),
+        ("MemoryExhaustion", "x" * 255, True),
+    ]
+    assert {"timestamp", "type", "tech_info", "critical", "delivered"} <= events[0].keys()
+    since, until = events[1]["timestamp"], events[1]["timestamp"]
+    assert await running.call("security.events", since="2099-01-01T00:00:00Z") == []
+    assert await running.call("security.events", until="2020-01-01T00:00:00Z") == []
+    window = await running.call("security.events", since=since, until=until)
+    assert "AcmeDoorOpen" in [event["type"] for event in window]  # what was shown finds what it was shown for
+    assert len(await running.call("security.events", limit=2)) == 2
+
+
+async def test_certificates_are_installed_and_listed(both: tuple[CentralSystem, Agent]) -> None:
+    _, running = both
+    own = PKI.charge_point_certificate("SN-0001")
+    for use, pem, key in (
+        ("central-system-root", PKI.root_pem, None),
+        ("manufacturer-root", PKI.manufacturer_root_pem, None),
+        ("charge-point-certificate", own.certificate_pem, own.key_pem),
+    ):
+        params = {"use": use, "pem": pem.decode(), "key": key and key.decode()}
+        assert await running.call("certificates.install", **params) == {"result": "Accepted"}
+    listing = await running.call("certificates.list")
+    counts = {domain: len(listing[domain]) for domain in ("central_system", "manufacturer", "charge_point")}
+    assert counts == {"central_system": 1, "manufacturer": 1, "charge_point": 1}
+    assert own.key_pem.decode().splitlines()[1] not in json.dumps(listing) + running.said()
+    changes = await running.events("ReconfigurationOfSecurityParameters")
+    assert len(changes) == 3
+
+
+async def test_a_certificate_of_another_charge_point_is_refused(both: tuple[CentralSystem, Agent]) -> None:
+    _, running = both
+    other = PKI.charge_point_certificate("SN-0002")
+    with pytest.raises(Refused) as refusal:
+        await running.call(
+            "certificates.install",
+            use="charge-point-certificate",
+            pem=other.certificate_pem.decode(),
+            key=other.key_pem.decode(),
+        )
+    assert refusal.value.code == REFUSED
+    assert refusal.value.data is not None
+    assert refusal.value.data["result"] != "Accepted"
+    assert await running.events("ReconfigurationOfSecurityParameters") == []
+
+
+async def test_a_data_transfer_brings_the_central_systems_answer(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    central_system.script("DataTransfer", Answer({"status": "Accepted", "data": "42"}), times=1)
+    answer = await running.call("data_transfer", vendor_id="acme", message_id="m", data="d")
+    assert answer == {"status": "Accepted", "data": "42"}
+    assert await central_system.expect("DataTransfer") == {"vendorId": "acme", "messageId": "m", "data": "d"}
+    central_system.script("DataTransfer", Error("NotSupported", "no"), times=1)
+    with pytest.raises(Refused, match="NotSupported"):
+        await running.call("data_transfer", vendor_id="acme")
+
+
+async def test_the_simulated_board_is_moved(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    await running.call("hardware.fault", connector=0, error_code="InternalError", info="x" * 60)
+    told = await central_system.expect("StatusNotification", match={"connectorId": 0, "status": "Faulted"})
+    assert (told["errorCode"], told["info"]) == ("InternalError", "x" * 50)
+    await running.call("hardware.clear_fault", connector=0)
+    await central_system.expect("StatusNotification", match={"connectorId": 0, "status": "Available"})
+    await running.call("hardware.tamper", info="lid")
+    await running.logged("security event TamperDetectionActivated: lid")
+
+
+async def test_bad_parameters_are_refused_in_words(both: tuple[CentralSystem, Agent]) -> None:
+    _, running = both
+    for method, params, code in BAD:
+        with pytest.raises(Refused) as refusal:
+            await running.call(method, **params)
+        assert refusal.value.code == code, (method, params)
+        assert len(str(refusal.value)) > 10
+    assert (await running.call("status"))["connection"]["state"] == "connected"
+
+
+async def test_half_a_surrogate_pair_breaks_no_answer(both: tuple[CentralSystem, Agent]) -> None:
+    _, running = both
+    await running.call("hardware.fault", connector=1, info=HALF_A_PAIR)
+    assert (await running.call("status"))["connectors"]["1"]["info"] == HALF_A_PAIR
