@@ -3,7 +3,7 @@
 The name is the file's checksum: what does not fit its name, or cannot be parsed, is damaged and set aside, and the rest
 goes on. A new certificate is a new name, so nothing that is good is ever overwritten.
 
-- A root is one file, ``<fingerprint>.pem`` (root.py).
+- A root is one file, ``<fingerprint>.pem`` (root.py; docs/decisions/0061-fallback-root.md).
 - A Charge Point certificate is two: ``<fingerprint>.key`` is written first, ``<fingerprint>.pem`` (the chain) makes it
   count. A power cut between the two leaves a key without a chain: nobody was told that it is installed, and `load`
   collects it.
