@@ -5,14 +5,23 @@ A00.FR.005): `impediment` says what is missing.
 """
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from chargepoint.failure import Failure
-from security.profile import SecurityProfile, missing_piece, url_fits
+from security.profile import Piece, SecurityProfile, missing_pieces, url_fits
 from security.secret import Secret
 from security.server_name import is_ip_address
 from security.tls import ClientKeyPair
+
+REMEDY: Final[Mapping[Piece, str]] = {
+    Piece.AUTHORIZATION_KEY: "set it with chargepoint configure AuthorizationKey=-",
+    Piece.ROOT: "install it with chargepoint install FILE --as central-system-root",
+    Piece.CERTIFICATE: "install it with chargepoint install FILE --as charge-point-certificate --key FILE",
+}
+"""The command that brings a missing piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +84,17 @@ class Attempt:
         """
         if reason := url_fits(self.profile, self.url):
             return Failure(reason, "correct [central_system] url, or urls for this profile")
-        missing = missing_piece(
+        for piece in missing_pieces(
             self.profile,
             has_password=self.authorization_key is not None,
             has_root=bool(self.roots) or system_trust_store,
             has_certificate=self.client_certificate is not None,
-        )
-        if missing:
-            return Failure(missing, "set it with chargepoint configure, or install it with chargepoint install")
+        ):
+            return Failure(f"security profile {self.profile} needs {piece}", REMEDY[piece])
         if not self.uses_tls:
             return None
         if not self.roots and not system_trust_store:
-            return Failure("no CentralSystemRootCertificate is installed", "install one with chargepoint install")
+            return Failure(f"wss needs {Piece.ROOT}", REMEDY[Piece.ROOT])
         if is_ip_address(self.server_name):
             return Failure("the URL holds an IP address, which no certificate bears", "set tls_server_name")
         return None

@@ -116,7 +116,7 @@ def _check(options: argparse.Namespace) -> int:
         return Exit.REFUSED
     from chargepoint import local
 
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *local.lacking(settings)):
         print(f"warning: {warning}")
     for key in local.overridden(settings):
         print(f"note: {key} has been set since; what the state directory keeps wins over {path}")

@@ -24,16 +24,16 @@ def read_document(path: Path, mistakes: MistakeList) -> Mapping[str, object]:
     try:
         text = _read_text(path)
     except ValueError as error:
-        mistakes.add_at(NOWHERE, NOWHERE, "(the file)", str(error))
+        mistakes.add_at(NOWHERE, NOWHERE, NOWHERE, str(error))
         return {}
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         _note_syntax(text, str(error), mistakes)
     except RecursionError:
-        mistakes.add_at(NOWHERE, NOWHERE, "(the file)", "is nested too deeply")
+        mistakes.add_at(NOWHERE, NOWHERE, NOWHERE, "is nested too deeply")
     except ValueError:  # of Python, about numbers of thousands of digits and dates that no calendar has
-        mistakes.add_at(NOWHERE, NOWHERE, "(the file)", "holds a number or a date that is out of all bounds")
+        mistakes.add_at(NOWHERE, NOWHERE, NOWHERE, "holds a number or a date that is out of all bounds")
     return {}
 
 

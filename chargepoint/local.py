@@ -6,20 +6,23 @@ socket (control_methods.py). What is done is recorded in the security log as wit
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from chargepoint.attempt import REMEDY
 from chargepoint.configuration import KEYS, ChangeStatus, Origin
 from chargepoint.foundation import open_foundation
 from chargepoint.installation import Use
 from chargepoint.settings import Settings
-from chargepoint.state import DATABASE_NAME, LOCK_NAME, StateUnusable
+from chargepoint.state import CERTIFICATES_NAME, DATABASE_NAME, LOCK_NAME, StateUnusable
 from security import durable
 from security.errors import DurableError
 from security.event import SecurityEventType
+from security.profile import Piece, SecurityProfile, missing_pieces, url_for
 from security.secret import Secret
+from security.store import CHARGE_POINT, CaDomain
 
 KEPT_TABLES: Final = ("security_event", "schema_mark")
 """What a reset does not empty: the security log, and the database's own mark."""
@@ -86,17 +89,52 @@ async def reset(settings: Settings) -> None:
 
 
 def overridden(settings: Settings) -> Sequence[str]:
-    """Return the configuration keys of config.toml over which a value that was set since wins.
+    """Return the configuration keys of config.toml over which a value that was set since wins."""
+    stored = _stored(settings)
+    given = {name: KEYS[name].canonical(value) for name, value in settings.configuration.items()}
+    return [name for name, value in given.items() if stored.get(name, value) != value]
+
+
+def lacking(settings: Settings) -> Iterator[str]:
+    """Yield what the configured connection needs and neither config.toml nor the state directory has, and the remedy.
+
+    Only looks whether it is there; whether it is valid now, the agent says when it connects.
+    """
+    held = {**settings.configuration, **_stored(settings)}
+    profile = SecurityProfile(int(held.get("SecurityProfile", "0")))
+    address = url_for(profile, settings.central_system.url, settings.central_system.urls)
+    given = settings.provisioning
+    has_root = bool(given.central_system_roots) or _holds(settings, CaDomain.CENTRAL_SYSTEM)
+    has_root = has_root or settings.interop.system_trust_store
+    missing = missing_pieces(
+        profile,
+        has_password="AuthorizationKey" in held,
+        has_root=has_root,
+        has_certificate=given.certificate is not None or _holds(settings, CHARGE_POINT),
+    )
+    for piece in missing:
+        yield f"security profile {profile} needs {piece}; {REMEDY[piece]}"
+    if not profile.needs_tls and address.startswith("wss:") and not has_root:
+        yield f"wss needs {Piece.ROOT}; {REMEDY[Piece.ROOT]}"
+
+
+def _stored(settings: Settings) -> Mapping[str, str]:
+    """Return the configuration keys that were set since, by name; nothing where this user may not read them.
 
     Reads the database beside a running agent and changes nothing, therefore not through `Database`, which would bring
-    the file to this release. What cannot be read overrides nothing that this user could know of.
+    the file to this release.
     """
     database = settings.state.directory / DATABASE_NAME
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        stored = dict(connection.execute("SELECT name, value FROM configuration"))
-        given = {name: KEYS[name].canonical(value) for name, value in settings.configuration.items()}
-        return [name for name, value in given.items() if stored.get(name, value) != value]
-    return []
+        return dict(connection.execute("SELECT name, value FROM configuration"))
+    return {}
+
+
+def _holds(settings: Settings, certificates: str) -> bool:
+    """Whether the store has a certificate of a kind; not by opening it, which would tidy up beside a running agent."""
+    with suppress(OSError):
+        return any((settings.state.directory / CERTIFICATES_NAME / certificates).glob("*.pem"))
+    return False
 
 
 def _forget_tables(connection: sqlite3.Connection) -> None:

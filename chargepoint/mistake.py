@@ -30,7 +30,7 @@ class Mistake:
         file: the file as the person named it.
         table: the table's dotted name, ``-`` where the mistake is outside of all tables.
         key: the key, ``-`` where it concerns no single key.
-        value: the value as it may be shown, or where in the file the mistake is.
+        value: the value as it may be shown, or where in the file the mistake is, ``-`` where it is the file itself.
         reason: what is wrong, and where it helps what to do.
     """
 
@@ -41,7 +41,11 @@ class Mistake:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}: [{self.table}] {self.key} = {self.value}: {self.reason}"
+        """Return the line for people; what there is not, is left out."""
+        table = "" if self.table == NOWHERE else f"[{self.table}] "
+        key = "" if self.key == NOWHERE else f"{self.key} = "
+        value = "" if self.value == NOWHERE else self.value
+        return ": ".join(part for part in (self.file, f"{table}{key}{value}".strip(), self.reason) if part)
 
 
 class SettingsError(Exception):

@@ -139,7 +139,8 @@ def _tables(document: Mapping[str, object], mistakes: MistakeList) -> Mapping[st
     for name, value in document.items():
         if name not in tables:
             table, key = (name, NOWHERE) if isinstance(value, dict) else (NOWHERE, name)
-            mistakes.add(table, key, value, "there is no such table" + did_you_mean(name, tables))
+            reason = "there is no such table" if isinstance(value, dict) else "stands in no table"
+            mistakes.add(table, key, value, reason + did_you_mean(name, tables))
         elif isinstance(value, dict):
             tables[name] = value
         else:
@@ -261,17 +262,8 @@ def _check_driver(hardware: HardwareSettings, mistakes: MistakeList) -> None:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
-    """Yield what is allowed but probably not meant; prerequisites may lie in the state directory already."""
+    """Yield what is allowed but probably not meant."""
     configuration, provisioning = settings.configuration, settings.provisioning
-    profile = SecurityProfile(int(configuration.get("SecurityProfile", "0")))
-    system = settings.central_system
-    address = system.urls.get(profile, system.url)
-    if profile.sends_basic and "AuthorizationKey" not in configuration:
-        yield f"SecurityProfile {profile:d} needs AuthorizationKey: if it is not set yet, use `chargepoint configure`"
-    if profile.presents_certificate and provisioning.certificate is None:
-        yield "SecurityProfile 3 needs a Charge Point certificate: if it is not there yet, use `chargepoint install`"
-    if address.startswith("wss:") and not (provisioning.central_system_roots or settings.interop.system_trust_store):
-        yield "wss needs a Central System root: if it is not there yet, use `chargepoint install`"
     if settings.interop.system_trust_store:
         yield "[interop] system_trust_store: every authority that this machine trusts may vouch for the Central System"
     if "AuthorizationKey" in configuration and _others_may_read(settings.path):

@@ -12,8 +12,8 @@ Pure: no clock, no input or output. Every function answers None where all is wel
 Not done here: keeping the profile (the configuration keys), trying a new one and falling back (A05.FR.08).
 """
 
-from collections.abc import Mapping
-from enum import IntEnum
+from collections.abc import Iterator, Mapping
+from enum import IntEnum, StrEnum
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -44,8 +44,18 @@ class SecurityProfile(IntEnum):
         return self is SecurityProfile.TLS_CLIENT_CERTIFICATE
 
 
-def missing_piece(profile: SecurityProfile, *, has_password: bool, has_root: bool, has_certificate: bool) -> str | None:
-    """Name what the Charge Point lacks to connect in a profile (A05.FR.02, A05.FR.03, A05.FR.04).
+class Piece(StrEnum):
+    """What a profile may need; the value says what there is not."""
+
+    AUTHORIZATION_KEY = "an AuthorizationKey, and none is set"
+    ROOT = "a CentralSystemRootCertificate, and none is installed"
+    CERTIFICATE = "a Charge Point certificate, and none is installed"
+
+
+def missing_pieces(
+    profile: SecurityProfile, *, has_password: bool, has_root: bool, has_certificate: bool
+) -> Iterator[Piece]:
+    """Yield what the Charge Point lacks to connect in a profile (A05.FR.02, A05.FR.03, A05.FR.04).
 
     Args:
         profile: the profile to connect in.
@@ -54,12 +64,11 @@ def missing_piece(profile: SecurityProfile, *, has_password: bool, has_root: boo
         has_certificate: a valid Charge Point certificate with its key is installed.
     """
     if profile.sends_basic and not has_password:  # A05.FR.02
-        return f"security profile {profile} needs an AuthorizationKey, and none is set"
+        yield Piece.AUTHORIZATION_KEY
     if profile.needs_tls and not has_root:  # A05.FR.03
-        return f"security profile {profile} needs a CentralSystemRootCertificate, and none is installed"
+        yield Piece.ROOT
     if profile.presents_certificate and not has_certificate:  # A05.FR.04
-        return f"security profile {profile} needs a Charge Point certificate, and none is installed"
-    return None
+        yield Piece.CERTIFICATE
 
 
 def missing_prerequisite(
@@ -77,7 +86,8 @@ def missing_prerequisite(
     """
     if target <= current:  # A05.FR.01
         return f"security profile {target} is not higher than the current {current}"
-    return missing_piece(target, has_password=has_password, has_root=has_root, has_certificate=has_certificate)
+    missing = missing_pieces(target, has_password=has_password, has_root=has_root, has_certificate=has_certificate)
+    return next((f"security profile {target} needs {piece}" for piece in missing), None)
 
 
 def url_fits(profile: SecurityProfile, url: str) -> str | None:

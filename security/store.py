@@ -46,7 +46,8 @@ class CaDomain(StrEnum):
     MO = "mo"
 
 
-_CHARGE_POINT: Final = "charge_point"
+CHARGE_POINT: Final = "charge_point"
+"""The name of the directory of the Charge Point's own certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class CertificateStore:
         self.damage: tuple[Damage, ...] = ()
         self._policy = policy
         self._trees = {domain: TrustTree(directory / domain) for domain in CaDomain}
-        self._pair_shelf = PairShelf(directory / _CHARGE_POINT)
+        self._pair_shelf = PairShelf(directory / CHARGE_POINT)
         self._pairs: tuple[ClientCertificate, ...] = ()  # replaced as a whole, like the roots of a tree
         self._lock = threading.Lock()
 
@@ -124,7 +125,7 @@ class CertificateStore:
     def listing(self) -> dict[str, list[dict[str, object]]]:
         """Return all that is installed, by domain, as plain data for people and for the control socket."""
         listed = {domain.value: [*_described_roots(tree)] for domain, tree in self._trees.items()}
-        listed[_CHARGE_POINT] = [_described(pair.leaf) for pair in self._pairs]
+        listed[CHARGE_POINT] = [_described(pair.leaf) for pair in self._pairs]
         return listed
 
     def install_root(self, domain: CaDomain, pem: str, now: datetime | None) -> Installation:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargepoint.mistake import NOWHERE
 from chargepoint.settings import TABLES, Settings, SettingsError, describe_all, load
 
 SHIPPED = (Path(__file__).parents[2] / "config.toml").read_text(encoding="utf-8")
@@ -66,7 +67,7 @@ def _judge(path: Path, content: bytes) -> Settings | None:
         assert SECRET not in line
         for part in (mistake.file, mistake.table, mistake.key, mistake.value, mistake.reason):
             assert part
-            assert part in line
+            assert part == NOWHERE or part in line
     return None
 
 

@@ -25,8 +25,8 @@ def _read(path: Path) -> tuple[Mapping[str, object], list[Mistake]]:
         ("[charge_point]\nidentity = a\n", "charge_point", "identity", "(line 2"),
         ("identity", "-", "-", "(end of the file)"),
         ("a = 1\na = 2\n", "-", "a", "(line 2"),
-        ("x = " + "[" * 5000, "-", "-", "(the file)"),
-        ("x = " + "1" * 5000, "-", "-", "(the file)"),
+        ("x = " + "[" * 5000, "-", "-", "-"),
+        ("x = " + "1" * 5000, "-", "-", "-"),
         ("x = 2021-13-45", "-", "x", "(line 1"),
     ],
 )
@@ -50,6 +50,7 @@ def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
         return mistake.reason
 
     assert "does not exist" in reason()
+    assert str(_read(path)[1][0]).startswith(f"{path}: does not exist")
     path.mkdir()
     assert "cannot be read: Is a directory" in reason()
     path.rmdir()

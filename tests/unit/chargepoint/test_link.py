@@ -328,12 +328,21 @@ async def test_a_clock_that_is_not_set_keeps_nobody_out(year: int) -> None:
         await (await open_link(attempt(peer.port), clock=clock)).close()
 
 
-@pytest.mark.parametrize(("piece", "nothing"), [("authorization_key", None), ("roots", ())])
-async def test_a_missing_piece_touches_no_network(piece: str, nothing: object) -> None:
+@pytest.mark.parametrize(
+    ("piece", "nothing", "remedy"),
+    [
+        ("authorization_key", None, "configure AuthorizationKey=-"),
+        ("roots", (), "install FILE --as central-system-root"),
+    ],
+)
+async def test_a_missing_piece_touches_no_network_and_names_the_remedy(
+    piece: str, nothing: object, remedy: str
+) -> None:
     with Peer(listen) as peer:
         reason = await failure(replace(attempt(peer.port), **{piece: nothing}))  # type: ignore[arg-type]
         assert not peer.visits
     assert "none is" in reason.what
+    assert remedy in reason.advice
 
 
 async def test_a_message_that_is_too_large_ends_the_link_as_invalid() -> None:

@@ -214,3 +214,41 @@ def test_a_command_beside_an_agent_without_a_socket_says_who_has_the_state(
     finally:
         state.close()
     assert "another agent uses it" in capsys.readouterr().err
+
+
+def _settings(tmp_path: Path, profile: int, url: str) -> Settings:
+    text = CONFIG.replace("ws://127.0.0.1:1/ocpp", url) + f"SecurityProfile = {profile}\n"
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    return load(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("profile", "url", "remedies"),
+    [
+        (0, "ws://h", []),
+        (0, "wss://h", ["install FILE --as central-system-root"]),
+        (1, "ws://h", ["configure AuthorizationKey=-"]),
+        (2, "wss://h", ["configure AuthorizationKey=-", "install FILE --as central-system-root"]),
+        (3, "wss://h", ["install FILE --as central-system-root", "--as charge-point-certificate --key FILE"]),
+    ],
+)
+@pytest.mark.usefixtures("settings")
+def test_what_the_profile_lacks_is_named_with_its_remedy(
+    tmp_path: Path, profile: int, url: str, remedies: list[str]
+) -> None:
+    lacking = list(local.lacking(_settings(tmp_path, profile, url)))
+    assert len(lacking) == len(remedies)
+    assert all(remedy in line for remedy, line in zip(remedies, lacking, strict=True))
+
+
+@pytest.mark.usefixtures("settings")
+async def test_what_was_set_since_lacks_no_more(tmp_path: Path, pki: Pki) -> None:
+    settings = _settings(tmp_path, 3, "wss://h")
+    issued = pki.charge_point_certificate("SN-0001")
+    root = pki.root_pem.decode()
+    assert await local.install(settings, pem=root, use="central-system-root", key=None) is None
+    chain, key = issued.chain_pem.decode(), issued.key_pem.decode()
+    assert await local.install(settings, pem=chain, use="charge-point-certificate", key=key) is None
+    assert not list(local.lacking(settings))
+    assert not await local.configure(settings, {"AuthorizationKey": KEY, "SecurityProfile": "2"})
+    assert not list(local.lacking(settings))
