@@ -33,8 +33,10 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX IF NOT EXISTS security_event_by_time ON security_event (occurred_us)",
     # The last two columns are the condition itself: with them SQLite counts without a look at the rows.
-    "CREATE INDEX IF NOT EXISTS security_event_queue ON security_event (critical, id, owed, delivered) "
-    "WHERE owed = 1 AND delivered = 0",
+    """
+    CREATE INDEX IF NOT EXISTS security_event_queue ON security_event (critical, id, owed, delivered)
+        WHERE owed = 1 AND delivered = 0
+    """,
     "CREATE INDEX IF NOT EXISTS security_event_left_out ON security_event (id) WHERE left_out > 0",
     "CREATE INDEX IF NOT EXISTS security_event_unsettled ON security_event (boot_id) WHERE time_known = 0",
 )
