@@ -91,6 +91,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         certificates = await _open_certificates(state, configuration, events)
         planner = Planner(settings, configuration, certificates, clock)
         installer = Installer(certificates, events, clock, settings.charge_point)
+        stack.push_async_callback(installer.close)
         await installer.provision(settings.provisioning)
         yield Foundation(
             settings=settings,

@@ -120,6 +120,11 @@ class Installer:
         if der is not None:
             await self._finish(self._confirm_root(der))
 
+    async def close(self) -> None:
+        """Wait for the changes that have begun."""
+        if self._changes:
+            await asyncio.wait(self._changes)
+
     async def provision(self, settings: ProvisioningSettings) -> None:
         """Install what config.toml provides and was not seen before; what is refused is a line in the log.
 
@@ -189,7 +194,7 @@ class Installer:
             _log.error("the fallback root stays until the next connection: %s", error)
             return
         if gone is not None:
-            await self._record(f"fallback root removed, the new root has verified a connection: {gone.subject}")
+            await self._record(f"fallback root removed because the new root has verified a connection: {gone.subject}")
 
     async def _note(self, use: Use, outcome: Installation, origin: Origin) -> None:
         """Record what was installed and what went for it, and log what is odd about it."""
@@ -199,7 +204,7 @@ class Installer:
             _log.warning("the installed %s: %s", use, remark)
         await self._record(f"{use} installed {_by(origin)}: {outcome.certificate.subject}")
         if outcome.fallback is not None:
-            await self._record(f"{use} replaced, it stays as the fallback root: {outcome.fallback.subject}")
+            await self._record(f"{use} replaced and kept as the fallback root: {outcome.fallback.subject}")
         for gone in outcome.removed:
             await self._record(f"{use} replaced and removed: {gone.subject}")
 

@@ -159,8 +159,8 @@ async def test_the_new_root_takes_over_and_the_old_one_stays_until_it_works(tmp_
         await here.reconnects(UNDER_NEW)
         changes = " | ".join(await here.changes())
     assert "CN=New root" in changes
-    assert "it stays as the fallback root: CN=Example CPO Root" in changes
-    assert "fallback root removed, the new root has verified a connection: CN=Example CPO Root" in changes
+    assert "kept as the fallback root: CN=Example CPO Root" in changes
+    assert "fallback root removed because the new root has verified a connection: CN=Example CPO Root" in changes
 
 
 @pytest.mark.requirement("M05.FR.08", "M05.FR.11", "M05.FR.12", "M05.FR.13")
