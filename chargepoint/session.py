@@ -133,12 +133,15 @@ class Session:
             self._accepted.set()
 
         async def call_and_note(request: Any) -> Any:
-            self._sent_at = self._clock.monotonic()
+            asked_at = self._sent_at = self._clock.monotonic()
             answer = await exchange.call(request)
+            # Here, and not where the answer is waited for: what comes right behind a Rejected finds us silent, and the
+            # time that a message waited for its turn does not count as its round trip.
             if isinstance(request, call.BootNotification):
-                # Here, and not where the answer is waited for: what comes right behind a Rejected finds us silent.
                 self._note_registration(request, answer)
                 exchange.silent = self._registration.is_silent(self._clock.monotonic())
+            if isinstance(request, call.BootNotification | call.Heartbeat):
+                await self._learn_time(answer.current_time, asked_at)
             return answer
 
         try:
@@ -181,7 +184,7 @@ class Session:
                 self._registration.trigger()
                 self._wake.set()
             elif message == "Heartbeat":
-                await self._heartbeat(Lane.TRIGGERED)
+                await self._outbox.send(call.Heartbeat(), Lane.TRIGGERED)
             else:
                 for number in self._connectors.numbers if connector is None else (connector,):
                     await self._report(number, Lane.TRIGGERED)
@@ -225,15 +228,12 @@ class Session:
         return min(waits)
 
     async def _boot(self) -> None:
-        content = self._boot_content()
-        asked_at = self._clock.monotonic()
         try:
-            conf = await self._outbox.send(content, Lane.BOOT)
+            conf = await self._outbox.send(self._boot_content(), Lane.BOOT)
         except CallFailed as failure:
             _log.warning("BootNotification.req was not answered well, next try in %s: %s", self._retry_text, failure)
             self._registration.failed(self._clock.monotonic())
             return
-        await self._learn_time(conf.current_time, asked_at)
         if self._registration.status is RegistrationStatus.ACCEPTED:
             await self._set_heartbeat_interval(conf.interval)
             for source in self._sources.values():
@@ -293,7 +293,7 @@ class Session:
         if wait > 0:
             return wait
         try:
-            await self._heartbeat(Lane.HEARTBEAT)
+            await self._outbox.send(call.Heartbeat(), Lane.HEARTBEAT)
         except CallFailed as failure:
             _log.warning("Heartbeat.req was not answered well: %s", failure)
             self._time_learned_at = self._clock.monotonic()
@@ -306,11 +306,6 @@ class Session:
             timedelta(seconds=now - self._sent_at),
             timedelta(seconds=now - self._time_learned_at),
         ).total_seconds()
-
-    async def _heartbeat(self, lane: Lane) -> None:
-        asked_at = self._clock.monotonic()
-        conf = await self._outbox.send(call.Heartbeat(), lane)
-        await self._learn_time(conf.current_time, asked_at)
 
     async def _learn_time(self, current_time: str, asked_at: float) -> None:
         now = self._clock.monotonic()
