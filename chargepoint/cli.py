@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from chargepoint import control_client, log
+from chargepoint import __version__, control_client, log
 from chargepoint.configuration_key import Kind
 from chargepoint.configuration_table import KEYS
 from chargepoint.control_client import MethodFailed, NoAgent, NotAnswered
@@ -154,7 +154,7 @@ def _configure(options: argparse.Namespace) -> int:
         _ask(settings, "configuration.set", {"values": values})
         problems = []
     except MethodFailed as error:
-        problems = [str(error)]
+        problems = str(error).splitlines()
         if isinstance(error.data, dict):  # key -> status
             problems += [f"{key} was set" for key, status in error.data.items() if status in SET]
     except NoAgent:
@@ -216,13 +216,6 @@ def _call(options: argparse.Namespace) -> int:
     if not isinstance(params, dict):
         raise Refused('the parameters are an object, such as {"connector": 1}')
     print(json.dumps(_ask(load(_config_path(options)), options.method, params), indent=2))
-    return Exit.OK
-
-
-def _version(_options: argparse.Namespace) -> int:
-    from chargepoint import __version__
-
-    print(f"chargepoint {__version__}")
     return Exit.OK
 
 
@@ -301,6 +294,7 @@ def _answer(question: str) -> str:
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser; the options of the simulation are added only when it is called, for they cost its import."""
     parser = argparse.ArgumentParser(prog="chargepoint", description="An OCPP 1.6J Charge Point.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"chargepoint {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     with_config = argparse.ArgumentParser(add_help=False)
     with_config.add_argument(
@@ -314,29 +308,30 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         return added
 
     run = add("run", _run, "run the agent in the foreground, log on standard error")
-    run.add_argument("--log-format", choices=log.FORMATS, default="text")
-    run.add_argument("--log-level", choices=log.LEVELS, default="info")
+    run.add_argument("--log-format", choices=log.FORMATS, default="text", help="json: one object a line (default text)")
+    run.add_argument("--log-level", choices=log.LEVELS, default="info", help="the least that is shown (default info)")
     add("check", _check, "say all that is wrong with the configuration")
     demo = add("demo", _demo, "show the use cases against a simulated Central System on this machine", config=False)
-    demo.add_argument("--json", action="store_true", help="one JSON object a step")
+    demo.add_argument("--json", action="store_true", help="for programs: one JSON object with all steps")
     central_system = add("central-system", _central_system, "run the simulated Central System alone", config=False)
     if arguments[:1] == ["central-system"]:
         from chargepoint.simulation import command as simulation
 
         simulation.add_arguments(central_system)
     status = add("status", _status, "say what the running agent is doing")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="for programs: one JSON object")
     configure = add("configure", _configure, "set OCPP configuration keys with local rights (A00.FR.005)")
     configure.add_argument("values", nargs="+", metavar="KEY=VALUE", help="AuthorizationKey=- reads standard input")
     install = add("install", _install, "install a certificate locally")
     install.add_argument("file", type=Path, metavar="FILE", help="PEM, for a Charge Point certificate with its chain")
-    install.add_argument("--as", dest="use", choices=CERTIFICATE_USES, required=True)
+    install.add_argument(
+        "--as", dest="use", choices=CERTIFICATE_USES, required=True, help="what it is trusted or used for"
+    )
     install.add_argument("--key", type=Path, metavar="FILE", help="PEM, private key of a Charge Point certificate")
     reset = add("reset", _reset, "forget everything but the security log")
     reset.add_argument("--to-factory", action="store_true", required=True, help="say it in full")
     reset.add_argument("--yes", action="store_true", help="do not ask")
     call = add("call", _call, "call a method of the running agent's control socket")
-    call.add_argument("method", metavar="METHOD")
-    call.add_argument("params", nargs="?", default="{}", metavar="JSON")
-    add("version", _version, "print the version", config=False)
+    call.add_argument("method", metavar="METHOD", help="such as security.events; a wrong name shows them all")
+    call.add_argument("params", nargs="?", default="{}", metavar="JSON", help="an object, such as '{\"limit\": 10}'")
     return parser

@@ -157,7 +157,8 @@ class ControlServer:
         request_id, name, params = request.get("id"), request["method"], request.get("params") or {}
         method = self._methods.get(name)
         if method is None:
-            return _error(request_id, METHOD_NOT_FOUND, f"there is no method {name[:80]!r}")
+            known = ", ".join(sorted(self._methods))
+            return _error(request_id, METHOD_NOT_FOUND, f"there is no method {name[:80]!r}; there are {known}")
         if not (is_owner or method.for_group):
             return _error(request_id, NOT_ALLOWED, f"{name} is for root and the agent's own user")
         if not isinstance(params, dict):

@@ -167,7 +167,7 @@ class ControlMethods:
         if reconnects:
             self._connection.reconnect("the configuration was changed by a local command")
         if problems:
-            raise ControlError("; ".join(problems), data=done)
+            raise ControlError("\n".join(problems), data=done)
         return done
 
     async def data_transfer(

@@ -26,7 +26,7 @@ SUBPROTOCOL: Final = "ocpp1.6"
 
 _log = logging.getLogger(__name__)
 
-_ADVISE_ADDRESS: Final = "look at the URL, the network and the Central System"
+_ADVISE_ADDRESS: Final = "look at the URL (ws or wss, host, port), the network and the Central System"
 _ADVISE_SERVER: Final = "look at the Central System and whatever stands before it; the Charge Point tries again"
 
 
@@ -86,7 +86,10 @@ def _failure_without_tls(error: Exception) -> Failure:
         case exceptions.InvalidStatus():
             return _refusal(error.response.status_code)
         case WrongSubprotocol():
-            return Failure(f"the Central System did not agree to the subprotocol {SUBPROTOCOL}", _ADVISE_SERVER)
+            return Failure(
+                f"the Central System did not agree to the subprotocol {SUBPROTOCOL}",
+                "look for the address at which it speaks OCPP 1.6J",
+            )
         case exceptions.NegotiationError():
             return Failure(
                 "the Central System chose a subprotocol or an extension that was not offered", _ADVISE_SERVER
@@ -129,4 +132,9 @@ def _refusal(status: int) -> Failure:
         case _ if 300 <= status < 400:
             # A redirect could lead the password to a stranger, or out of TLS.
             return Failure(f"the Central System redirects (HTTP {status}), which is not followed", "correct the URL")
+        case 400:
+            return Failure(
+                "the Central System does not understand the upgrade (HTTP 400)",
+                f"see that it speaks {SUBPROTOCOL} at this address",
+            )
     return Failure(f"the Central System answered HTTP {status} instead of an upgrade", _ADVISE_SERVER)

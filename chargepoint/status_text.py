@@ -25,7 +25,7 @@ def render(status: Mapping[str, object], indent: str = "") -> Iterator[str]:
         if isinstance(value, Mapping) and value:
             yield shown
             yield from render(value, indent + INDENT)
-        elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        elif isinstance(value, list) and any(isinstance(item, Mapping | list) or " " in str(item) for item in value):
             yield shown
             yield from (f"{indent}{INDENT}{_one_line(item)}" for item in value)
         else:

@@ -190,11 +190,12 @@ def test_configure_hints_that_a_key_on_the_command_line_is_seen(socket_path: Pat
 
 def test_configure_refused_by_the_agent_is_2(socket_path: Path, capsys: Output) -> None:
     done = {"CpoName": "Rejected", "HeartbeatInterval": "Accepted"}
-    with control_peer(socket_path, error(-32000, "CpoName: must have at most 64 characters", done)):
-        assert main(["configure", f"CpoName={'x' * 65}", "HeartbeatInterval=5"]) == 2
+    reasons = "CpoName: must have at most 64 characters\nSecurityProfile: must be from 0 to 3"
+    with control_peer(socket_path, error(-32000, reasons, done)):
+        assert main(["configure", f"CpoName={'x' * 65}", "HeartbeatInterval=5", "SecurityProfile=4"]) == 2
     output = capsys.readouterr()
     assert not output.out
-    assert output.err == "CpoName: must have at most 64 characters\nHeartbeatInterval was set\n"
+    assert output.err == f"{reasons}\nHeartbeatInterval was set\n"
 
 
 def test_install_refused_by_the_agent_is_2(socket_path: Path, tmp_path: Path, capsys: Output) -> None:
@@ -270,7 +271,9 @@ def test_a_wrong_command_line_is_2(arguments: list[str], capsys: Output) -> None
 
 
 def test_version(capsys: Output) -> None:
-    assert main(["version"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
     assert capsys.readouterr().out == f"chargepoint {__version__}\n"
 
 

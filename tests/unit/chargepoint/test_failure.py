@@ -20,6 +20,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
 
 
 WORDS: Mapping[str, tuple[Exception, str]] = {
+    "not understood": (exceptions.InvalidStatus(Response(400, "Bad Request", Headers())), "HTTP 400"),
     "subprotocol": (WrongSubprotocol(), "ocpp1.6"),
     "negotiation": (exceptions.NegotiationError("no"), "not offered"),
     "proxy status": (exceptions.InvalidProxyStatus(Response(502, "Bad", Headers())), "HTTP 502"),

@@ -12,6 +12,7 @@ def test_shows_names_values_and_parts() -> None:
         "certificates": {},
         "queues": [],
         "uploads": ["a", "b"],
+        "notes": ["no root", "no key, and no certificate"],
         "attempts": [{"at": "12:00", "what": "refused"}],
     }
     assert list(render(status)) == [
@@ -28,6 +29,9 @@ def test_shows_names_values_and_parts() -> None:
         "certificates                none",
         "queues                      none",
         "uploads                     a, b",
+        "notes",
+        "  no root",
+        "  no key, and no certificate",
         "attempts",
         "  at=12:00  what=refused",
     ]
