@@ -24,28 +24,35 @@ from chargepoint.simulation.pki import CPO_NAME, Pki
 from chargepoint.simulation.recorder import Entry
 
 DEFAULT_PORT: Final = 9000  #: TCP port; free on most machines, and not one of root's
+MAX_PORT: Final = 65_535  #: TCP port; TCP has 16 bits for it
 MAX_ENTRIES: Final = 1_000  #: entries of the record kept; the lines shown are the record that a person reads
 MAX_COMMAND_BYTES: Final = 65_536  #: bytes of a command; a certificate chain of 10,000 characters fits
 
+_PASSWORD_PROFILES: Final = (1, 2)
+_CERTIFICATE_PROFILE: Final = 3
 _REFUSED: Final = 2
 _FAILED: Final = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="TCP port, 0 for any (default %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="TCP port, 0 for any (default %(default)s)")
     parser.add_argument("--profile", type=int, choices=range(4), default=0, help="security profile (default 0)")
     parser.add_argument(
         "--directory", type=Path, default=Path("central-system"),
         help="where the PKI lies, made on first use (default ./%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--host", default="localhost", help="name in the URL and on the certificate (%(default)s)")
+    parser.add_argument(
+        "--host", default="localhost", help="name in the URL and on the certificate (default %(default)s)"
+    )
     parser.add_argument(
         "--bind", default=LOOPBACK,
         help="address to listen at (default %(default)s); another one lets the network in, so use it in a laboratory",
     )  # fmt: skip
-    parser.add_argument("--path", default="/ocpp", help="path before the identity (default %(default)s)")
-    parser.add_argument("--organisation", default=CPO_NAME, help="name of the CPO on certificates (%(default)s)")
+    parser.add_argument("--path", type=_path, default="/ocpp", help="path before the identity (default %(default)s)")
+    parser.add_argument(
+        "--organisation", default=CPO_NAME, help="name of the CPO on certificates (default %(default)s)"
+    )
     parser.add_argument("--identity", help="the one Charge Point that may connect; without it any may")
     parser.add_argument(
         "--password", metavar="HEX", type=_password, help="its AuthorizationKey; without it the first one seen counts"
@@ -61,9 +68,19 @@ def main(namespace: argparse.Namespace) -> int:
     try:
         asyncio.run(_run(namespace))
     except OSError as error:
-        _say(f"chargepoint central-system: {error}")
+        _say(f"chargepoint central-system: {_where(error, namespace)}: {os.strerror(error.errno or 0)}")
+        return _FAILED
+    except ValueError as error:
+        _say(f"chargepoint central-system: the PKI in {namespace.directory} is damaged: {error}")
+        _say("remove that directory to have a new one made; its roots are then new too")
         return _FAILED
     return 0
+
+
+def _where(error: OSError, namespace: argparse.Namespace) -> str:
+    if error.filename is not None:
+        return str(error.filename)
+    return f"port {namespace.port} of {namespace.bind} cannot be had (--port and --bind name another)"
 
 
 async def _run(namespace: argparse.Namespace) -> None:
@@ -103,7 +120,14 @@ def _know(central_system: CentralSystem, namespace: argparse.Namespace) -> None:
 def _greet(central_system: CentralSystem, namespace: argparse.Namespace) -> None:
     root = (namespace.directory / "central_system_root.pem").absolute()
     _say(f"security profile {central_system.profile} at {central_system.url}/{namespace.identity or '<identity>'}")
-    _say(f'root certificate: {root}  (config.toml: [provisioning] central_system_roots = ["{root}"])')
+    _say("an agent's config.toml:")
+    _say(f'    [central_system]  url = "{central_system.url}"')
+    _say(f'    [provisioning]    central_system_roots = ["{root}"]')
+    _say(f"    [configuration]   SecurityProfile = {central_system.profile}")
+    if central_system.profile in _PASSWORD_PROFILES and namespace.password is None:
+        _say("the first AuthorizationKey that a Charge Point shows counts as its own (--password sets it)")
+    if central_system.profile == _CERTIFICATE_PROFILE:
+        _say("issue SERIAL_NUMBER makes a certificate for a Charge Point")
     if namespace.bind != LOOPBACK:
         _say(f"note: listening at {namespace.bind}, not on loopback only: whoever reaches this port may connect")
     _say("help lists the commands")
@@ -141,6 +165,18 @@ def _say(text: str) -> None:
     with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the Central System goes on
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {MAX_PORT}")
+    return int(text)
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError("a path begins with /")
+    return text.rstrip("/")
 
 
 def _password(text: str) -> bytes:

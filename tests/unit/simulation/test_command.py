@@ -102,5 +102,35 @@ async def test_listening_to_the_network_is_said(tmp_path: Path) -> None:
     async with running(tmp_path, "--bind", "127.0.0.2") as command:
         await command.until("note: listening at 127.0.0.2")
     async with running(tmp_path, "--bind", "192.0.2.1") as command:
-        await command.until("chargepoint central-system: ")
+        await command.until("chargepoint central-system: port 0 of 192.0.2.1 cannot be had")
         assert await command.process.wait() == 1
+
+
+async def test_a_directory_that_cannot_be_used_is_one_kind_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    async with running(tmp_path / "file" / "pki") as command:
+        await command.until("file/pki: Not a directory")
+        assert await command.process.wait() == 1
+    (tmp_path / "central_system_root.pem").write_text("damaged")
+    (tmp_path / "central_system_root.key").write_text("damaged")
+    async with running(tmp_path) as command:
+        await command.until(f"the PKI in {tmp_path} is damaged")
+        assert await command.process.wait() == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"), [("--port", "65536", "from 0 to 65535"), ("--path", "ocpp", "begins with /")]
+)
+async def test_an_impossible_address_is_refused(tmp_path: Path, option: str, value: str, words: str) -> None:
+    async with running(tmp_path, option, value) as command:
+        await command.until(words)
+        assert await command.process.wait() == 2
+
+
+async def test_what_an_agent_needs_in_its_configuration_is_told(tmp_path: Path) -> None:
+    async with running(tmp_path, "--profile", "3") as command:
+        url = address(await command.until("security profile 3"), "")
+        assert await command.until("[central_system]") == f'    [central_system]  url = "{url.rstrip("/")}"'
+        assert str(tmp_path / "central_system_root.pem") in await command.until("[provisioning]")
+        await command.until("SecurityProfile = 3")
+        await command.until("issue SERIAL_NUMBER")
