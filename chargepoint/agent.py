@@ -146,10 +146,14 @@ class Agent:
         self._reset = self._reset or kind
         self._ended.set()
 
+    def _stop(self, number: signal.Signals) -> None:
+        _log.info("%s: the agent ends", number.name)
+        self._ended.set()
+
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ended.set)
+            loop.add_signal_handler(number, self._stop, number)
         foundation = self.foundation
         _log.info("chargepoint %s, state in %s", __version__, foundation.settings.state.directory)
         for key in foundation.configuration.overridden():
