@@ -80,6 +80,8 @@ class OwnCalls:
                 raise ConnectionLost(f"{action} was not answered, nor was a ping") from None
             finally:
                 self._give_up()
+                if answer.done() and not answer.cancelled():
+                    answer.exception()  # looked at, also where sending failed and nobody waits for it any more
 
     def action_of(self, unique_id: str) -> str:
         """Return the action of the outstanding CALL if this is its id, else nothing."""

@@ -1,12 +1,15 @@
 import asyncio
+import gc
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from chargepoint.frame import Call
+from chargepoint.own_call import OwnCalls
 from chargepoint.payload import call, call_result
-from chargepoint.rpc import CallErrorReceived, CallTimedOut, ConnectionLost, InvalidAnswer
-from tests.exchange import LIMITS, talking
+from chargepoint.rpc import CallErrorReceived, CallTimedOut, ConnectionLost, InvalidAnswer, LinkLost
+from tests.exchange import LIMITS, PATIENCE_S, Pipe, talking
 
 HASTY = replace(LIMITS, call_timeout=timedelta(milliseconds=1))
 NOW = {"currentTime": "2026-01-01T00:00:00Z"}
@@ -143,3 +146,18 @@ async def test_a_request_of_ours_that_breaks_its_schema_is_our_own_fault() -> No
     async with talking() as talk:
         with pytest.raises(RuntimeError, match=r"Authorize\.req is invalid: idTag"):
             await talk.exchange.call(call.Authorize(id_tag="x" * 21))
+
+
+async def test_a_call_whose_sending_fails_after_the_reader_has_ended_leaves_no_failure_that_nobody_looked_at() -> None:
+    reported: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["message"]))
+
+    async def send(_: Call) -> None:
+        own.end()  # the reader learns first that the connection has gone
+        raise LinkLost("gone")
+
+    own = OwnCalls(Pipe(), send, timedelta(seconds=1))
+    with pytest.raises(ConnectionLost):
+        await own.ask("Heartbeat", {}, timedelta(seconds=PATIENCE_S))
+    gc.collect()
+    assert reported == []
