@@ -11,6 +11,7 @@ Not done here: trying again (connection.py), what is said over the link (rpc.py)
 import asyncio
 import functools
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from security.handshake import Witness
 from security.tls import Peer, client_context, judge_peer
 
 MAX_QUEUED_FRAMES: Final = 4  #: frames; the exchange reads at once, so a peer that floods is slowed down by TCP
+MAX_UNREAD_BYTES: Final = 1_048_576  #: bytes; more than max_inbound_calls answers on a slow link ever take
+RECEIVE_BUFFER_BYTES: Final = 16_384  #: bytes; bounds how many frames are taken in before other tasks have their turn
 MAX_CLOSE_REASON_BYTES: Final = 123  #: bytes; RFC 6455, section 5.5
 NEXT_ADDRESS_DELAY: Final = timedelta(
     seconds=0.25
@@ -283,7 +286,17 @@ class _Socket(ClientConnection):
             except Exception as error:  # noqa: BLE001 - whatever goes wrong in the judgement refuses the peer
                 self._refusal = error
                 cast("asyncio.Transport", transport).abort()
+        # asyncio reads up to 256 KiB at once; as 100 000 empty frames they would keep everybody waiting for seconds.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         super().connection_made(transport)  # for a refused peer too: connection_lost needs what this sets up
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, and cut off a peer that has its pings answered and reads none of the pongs."""
+        super().data_received(data)
+        # websockets answers pings, and OpenSSL key updates, without waiting for the peer to read.
+        if self.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            _log.warning("the Central System does not read what it has us answer: the link is cut")
+            self.transport.abort()
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         """Send the HTTP upgrade and read its answer; for a refused peer, send nothing.

@@ -74,6 +74,7 @@ __all__ = [
 ]
 
 HANDLER_GRACE: Final = timedelta(seconds=2)  #: time; what handlers get to finish when the connection has gone
+MAX_MESSAGES_A_TURN: Final = 16  #: messages; taken in before other tasks have their turn: some milliseconds of a flood
 MAX_PEER_TEXT: Final = 255  #: characters of a CALLERROR's code and description that are kept; OCPP-J 1.6
 
 _log = logging.getLogger(__name__)
@@ -193,9 +194,11 @@ class Exchange:
     async def _read(self) -> None:
         try:
             while True:
-                # Outside the net below: a transport that fails in other ways than LinkLost would be read for ever.
-                message = await self._transport.receive()
-                await self._take_in(message)
+                for _ in range(MAX_MESSAGES_A_TURN):
+                    # Outside the net below: a transport that fails in other ways than LinkLost would be read for ever.
+                    message = await self._transport.receive()
+                    await self._take_in(message)
+                await asyncio.sleep(0)  # messages that wait already are received without a turn of the event loop
         except LinkLost as lost:
             if lost.invalid_message:
                 self._invalid.note(str(lost))
