@@ -187,6 +187,11 @@ class _NotifySocket(asyncio.DatagramProtocol):
             self.tasks.add(asyncio.create_task(self.agent.note_ready()))
 
 
+def _environment(**more: str) -> dict[str, str]:
+    """That of the tests, but the processes use their bytecode, as an installed agent does: half a second each."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
+
+
 @asynccontextmanager
 async def agent(
     directory: Path,
@@ -233,7 +238,7 @@ async def process(directory: Path, program: tuple[str, ...], *arguments: str) ->
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
-            env=os.environ | {"NOTIFY_SOCKET": "@" + address[1:]},
+            env=_environment(NOTIFY_SOCKET="@" + address[1:]),
         )
         manager.agent = running = Agent(started, directory / "state")
         reading = asyncio.create_task(running.read())
