@@ -188,7 +188,7 @@ class _NotifySocket(asyncio.DatagramProtocol):
 
 
 def _environment(**more: str) -> dict[str, str]:
-    """That of the tests, but the processes use their bytecode, as an installed agent does: half a second each."""
+    """That of the tests, but the processes use their bytecode, as an installed agent does, and so start sooner."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
 
 
