@@ -20,7 +20,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA256", "SHA384", "SHA512")
 _BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _LINE_LENGTH: Final = 64  #: characters; RFC 7468, section 2
 _VERSION: Final = 0xA0  # tag [0], which a version 1 certificate lacks
-_LONG_LENGTH: Final = 0x80
+_LONG_FORM: Final = 0x80  # the length itself takes this many bytes more
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def _elements(der: bytes) -> Iterator[_Element]:
     at = 0
     while at < len(der):
         length, content = der[at + 1], at + 2
-        if length >= _LONG_LENGTH:
-            content += length - _LONG_LENGTH
+        if length >= _LONG_FORM:
+            content += length - _LONG_FORM
             length = int.from_bytes(der[at + 2 : content], "big")
         end = content + length
         yield _Element(der[at], der[at:end], der[content:end])
