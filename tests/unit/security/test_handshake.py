@@ -1,4 +1,5 @@
 import ssl
+import warnings
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -10,6 +11,7 @@ from security.tls import client_context
 from tests.pki import NOW, make, make_root
 from tests.tls_pipe import server_context, shake_hands
 
+UNREADABLE = "a certificate that cannot be read"
 HOST = "cs.example.com"
 ROOT = make_root()
 LEAF = make(HOST, issuer=ROOT)
@@ -51,7 +53,20 @@ def test_what_a_peer_writes_cannot_break_a_log_line_or_fill_it() -> None:
 
 
 def test_what_cannot_be_read_is_said_to_be_so() -> None:
-    assert describe_chain([b"\x30\x03abc"]) == "a certificate that cannot be read"
+    assert describe_chain([b"\x30\x03abc"]) == UNREADABLE
+
+
+def test_a_certificate_of_no_known_version_is_one_that_cannot_be_read() -> None:
+    der = LEAF.x509.public_bytes(Encoding.DER)
+    assert describe_chain([der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0b", 1)]) == UNREADABLE
+
+
+@given(st.integers(0, 399), st.integers(0, 255))
+def test_no_changed_byte_of_a_certificate_keeps_the_peer_from_being_described(place: int, value: int) -> None:
+    der = bytearray(LEAF.x509.public_bytes(Encoding.DER))
+    der[place] = value
+    with warnings.catch_warnings(action="ignore"):  # of `cryptography`, about names and serial numbers that are odd
+        assert describe_chain([bytes(der)])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

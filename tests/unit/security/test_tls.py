@@ -62,10 +62,11 @@ def test_leaves_out_suites_without_forward_secrecy_where_told() -> None:
     assert not names & set(STATIC_RSA_SUITES)
 
 
-def test_never_offers_less_than_tls_1_2_nor_compression() -> None:
+def test_never_offers_less_than_tls_1_2_nor_compression_nor_a_second_handshake() -> None:
     context = client_context(roots=())
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.options & ssl.OP_NO_COMPRESSION
+    assert context.options & ssl.OP_NO_RENEGOTIATION
     assert context.verify_mode is ssl.CERT_REQUIRED
 
 
@@ -105,6 +106,17 @@ def test_refuses_wrong_names_and_dates(leaf: Made, now: datetime, words: str) ->
     assert fault.event is INVALID_CERTIFICATE
     assert words in fault.what
     assert "Example CPO Root" in fault.peer
+
+
+@pytest.mark.parametrize("chain", [(), (b"\x30\x03abc",), (make(HOST, issuer=ROOT).x509.public_bytes(Encoding.DER),)])
+def test_a_certificate_that_cannot_be_read_is_an_invalid_one(
+    chain: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_no_known_version = tuple(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x0b", 1) for der in chain)
+    monkeypatch.setattr("security.tls.verified_chain", lambda _: of_no_known_version)
+    fault = refusal(make(HOST, issuer=ROOT), now=NOW)
+    assert fault.event is INVALID_CERTIFICATE
+    assert "cannot be read" in fault.what
 
 
 def test_names_every_fault_at_once() -> None:
