@@ -20,7 +20,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA256", "SHA384", "SHA512")
 _BLOCK: Final = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _LINE_LENGTH: Final = 64  #: characters; RFC 7468, section 2
 _VERSION: Final = 0xA0  # tag [0], which a version 1 certificate lacks
-_LONG_FORM: Final = 0x80  # the length itself takes this many bytes more
+_LONG_FORM: Final = 0x80  # plus n: the length stands in the n bytes that follow
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from security import durable
 from security.errors import DurableError
-from security.store import CaDomain, CertificateStore
+from security.store import CaDomain, CertificateStore, Policy
 from tests.pki import NOW, make, make_root
 
 ROOT = make_root()
@@ -43,6 +43,20 @@ def test_a_damaged_root_is_set_aside_and_the_rest_goes_on(used: CertificateStore
     assert [root.common_names for root in store.roots(CaDomain.CENTRAL_SYSTEM)] == [("Other",)]
     assert store.charge_point_certificate(NOW) is not None
     assert reopened(store).damage == ()
+
+
+def test_a_damaged_successor_is_set_aside_and_the_root_before_it_is_in_force_again(tmp_path: Path) -> None:
+    store = CertificateStore.open(tmp_path / "certificates", policy=lambda: Policy(one_at_a_time=True))
+    successor = make_root("Successor", issuer=ROOT)
+    for made in (ROOT, successor):
+        assert store.install_root(CaDomain.CENTRAL_SYSTEM, made.pem, NOW).accepted
+    assert store.fallback_root == ROOT.certificate
+    path = store.directory / "central_system" / f"{successor.certificate.fingerprint}.pem"
+    path.write_text(path.read_text().replace("fallback: ", "fallback: 0"))
+
+    left = reopened(store)
+    assert "checksum" in str(*left.damage)
+    assert (left.roots(CaDomain.CENTRAL_SYSTEM), left.fallback_root) == ((ROOT.certificate,), None)
 
 
 def test_a_root_that_was_lost_can_be_installed_again(used: CertificateStore) -> None:
