@@ -47,6 +47,7 @@ matrix: $(INSTALLED)
 docs: $(INSTALLED)
 	$(PY) -m docs.bounds
 	$(PY) -m docs.configuration_keys
+	$(PY) -m docs.security_events
 
 # The lock comes first and holds the build tool, so that the project itself is built without a network.
 $(INSTALLED): pyproject.toml requirements.lock
