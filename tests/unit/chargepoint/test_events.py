@@ -11,7 +11,7 @@ import pytest
 
 from chargepoint.clock import Clock
 from chargepoint.database import Database
-from chargepoint.events import MAX_UNRECORDED_EVENTS, EventDoor
+from chargepoint.events import MAX_UNRECORDED_EVENTS, EventDoor, Sending
 from chargepoint.state_schema import MIGRATIONS
 from logs.security_log import LoggedEvent, SecurityLog
 from security.event import SecurityEventType
@@ -166,6 +166,31 @@ class TestFlood:
         await bench.door.count_or_raise(FLOOD)
         await bench.door.close()
         assert await bench.told() == ["first", None]
+
+
+class TestSending:
+    async def owed(self, bench: Bench, sending: Sending | None) -> list[bool]:
+        door = EventDoor(bench.log, bench.clock, "boot-1", sending=sending)
+        for event_type in (SecurityEventType.TAMPER_DETECTION_ACTIVATED, FLOOD, "CabinetDoorOpened"):
+            await door.raise_event(event_type)
+        return [logged.owed for logged in await bench.logged()]
+
+    async def test_what_is_critical_or_owed_is_queued(self, bench: Bench) -> None:
+        assert await self.owed(bench, None) == [True, False, False]
+
+    async def test_a_setting_adds_types(self, bench: Bench) -> None:
+        assert await self.owed(bench, Sending(also=frozenset({FLOOD}))) == [True, True, False]
+
+    async def test_a_switch_queues_nothing(self, bench: Bench) -> None:
+        assert await self.owed(bench, Sending(enabled=False, also=frozenset({FLOOD}))) == [False, False, False]
+
+    async def test_whoever_delivers_is_told_of_what_is_queued(self, bench: Bench) -> None:
+        queued: list[int] = []
+        bench.door.subscribe(lambda: queued.append(1))
+        await bench.door.raise_event(FLOOD)
+        assert not queued
+        await bench.door.raise_event(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
+        assert queued == [1]
 
 
 class TestTime:
