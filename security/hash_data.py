@@ -31,9 +31,6 @@ _HASHES: Final[Mapping[HashAlgorithm, type[hashes.SHA256 | hashes.SHA384 | hashe
     HashAlgorithm.SHA512: hashes.SHA512,
 }
 
-KeyHashes = Mapping[HashAlgorithm, str]
-"""issuer_key_hash under each algorithm: all that has to be kept of an issuer to name what it has signed."""
-
 
 @dataclass(frozen=True, slots=True)
 class CertificateHashData:
@@ -73,15 +70,15 @@ class CertificateHashData:
         """
         if certificate.x509.issuer != issuer.x509.subject:
             raise ValueError("the issuer given is not the issuer that the certificate names")
-        return cls.of(certificate, key_hashes(issuer), algorithm)
+        return cls.of(certificate, _certificate_id(issuer, algorithm).issuer_key_hash.hex(), algorithm)
 
     @classmethod
-    def of(cls, certificate: Certificate, issuer_key_hashes: KeyHashes, algorithm: HashAlgorithm) -> Self:
-        """Return the hash data of a certificate of whose issuer only the hashes of the key are known."""
+    def of(cls, certificate: Certificate, issuer_key_hash: str, algorithm: HashAlgorithm) -> Self:
+        """Return the hash data of a certificate of whose issuer only the hash of the key is known."""
         return cls(
             hash_algorithm=algorithm,
             issuer_name_hash=issuer_name_hash(certificate, algorithm),
-            issuer_key_hash=issuer_key_hashes[algorithm],
+            issuer_key_hash=issuer_key_hash,
             serial_number=certificate.serial_number,
         )
 
@@ -115,11 +112,6 @@ class CertificateHashData:
 def issuer_name_hash(certificate: Certificate, algorithm: HashAlgorithm) -> str:
     """Return the hash over the DER of the issuer's name as it stands in the certificate, in hex."""
     return _certificate_id(certificate, algorithm).issuer_name_hash.hex().upper()
-
-
-def key_hashes(issuer: Certificate) -> KeyHashes:
-    """Return the hashes over a certificate's public key, by which it is named as an issuer, in hex."""
-    return {algorithm: _certificate_id(issuer, algorithm).issuer_key_hash.hex().upper() for algorithm in HashAlgorithm}
 
 
 def _certificate_id(certificate: Certificate, algorithm: HashAlgorithm) -> OCSPRequest:

@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from security.certificate import Certificate, parse_one
 from security.errors import CertificateError
-from security.hash_data import CertificateHashData, HashAlgorithm, KeyHashes, key_hashes
+from security.hash_data import CertificateHashData, HashAlgorithm
 
 MAX_FILE_BYTES: Final = 131_072  #: bytes; a certificate, and the fingerprints of as many roots as ever fit
 
@@ -30,6 +30,8 @@ _REPLACED: Final = "replaced"
 _CHECK: Final = "check"
 _LINE: Final = re.compile(r"([A-Za-z0-9 ]+): ([0-9A-Fa-f]+)")
 _PEM_BEGIN: Final = "-----BEGIN "
+
+_Notes = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Root:
     @classmethod
     def of(cls, certificate: Certificate, issuer: Certificate) -> Self:
         """Make a root of a certificate and the one that signed it: itself, or the root that it succeeds."""
-        return cls(certificate, _named(certificate, key_hashes(issuer)))
+        return cls(
+            certificate, {each: CertificateHashData.compute(certificate, issuer, each) for each in HashAlgorithm}
+        )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -63,15 +67,12 @@ class Root:
         head, begin, block = text.partition(_PEM_BEGIN)
         certificate = parse_one(begin + block)
         notes = _parse_notes(head)
-        hashes = {
-            algorithm: notes[name][0] for algorithm in HashAlgorithm if (name := f"{_KEY_HASH}{algorithm}") in notes
-        }
-        if not hashes and certificate.is_self_signed:
-            hashes = dict(key_hashes(certificate))
-        if len(hashes) != len(HashAlgorithm):
-            raise CertificateError("what was known of its issuer is not there")
-        fallback, replaced = notes.get(_FALLBACK, [""])[0], frozenset(notes.get(_REPLACED, ()))
-        return cls(certificate, _named(certificate, hashes), fallback, replaced)
+        root = (
+            cls.of(certificate, certificate)
+            if certificate.is_self_signed
+            else cls(certificate, _named(certificate, notes))
+        )
+        return replace(root, fallback=notes.get(_FALLBACK, [""])[0], replaced=frozenset(notes.get(_REPLACED, ())))
 
     @property
     def text(self) -> str:
@@ -102,13 +103,19 @@ class Root:
         return [f"{_KEY_HASH}{algorithm}: {data.issuer_key_hash}\n" for algorithm, data in self.hash_data.items()]
 
 
-def _named(certificate: Certificate, hashes: KeyHashes) -> Mapping[HashAlgorithm, CertificateHashData]:
-    return {algorithm: CertificateHashData.of(certificate, hashes, algorithm) for algorithm in HashAlgorithm}
+def _named(certificate: Certificate, notes: _Notes) -> Mapping[HashAlgorithm, CertificateHashData]:
+    try:
+        return {
+            algorithm: CertificateHashData.of(certificate, notes[f"{_KEY_HASH}{algorithm}"][0], algorithm)
+            for algorithm in HashAlgorithm
+        }
+    except KeyError as error:
+        raise CertificateError("what was known of its issuer is not there") from error
 
 
-def _parse_notes(head: str) -> dict[str, list[str]]:
+def _parse_notes(head: str) -> _Notes:
     """Read the lines before the PEM block, which have a checksum: the name of the file vouches for the block only."""
-    notes: dict[str, list[str]] = {}
+    notes: _Notes = {}
     if not head:
         return notes
     body, _, check = head.rpartition(f"{_CHECK}: ")

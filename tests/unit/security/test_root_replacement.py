@@ -136,6 +136,14 @@ def test_the_whole_chain_is_verified(old: Made, reason: str, one_at_a_time: bool
     assert reason in refusal.reason
 
 
+def test_of_two_roots_with_the_same_key_the_one_in_date_is_enough() -> None:
+    expired = make_root("Old root", not_before=NOW - 9 * DAY, not_after=NOW - DAY)
+    renewed = make_root("Old root", key=expired.key)
+    admission = judged(make_root("New root", issuer=renewed), roots(expired, renewed), one_at_a_time=True)
+    assert isinstance(admission, Admission)
+    assert admission.fallback == root_of(renewed)
+
+
 def test_a_limited_path_does_not_count_self_issued_successors() -> None:
     old = limited()
     assert isinstance(judged(make_root("Old root", issuer=old), roots(old)), Admission)
