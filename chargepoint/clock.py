@@ -124,11 +124,12 @@ class Clock:
             return Correction(timedelta(), was_set, refused=True)
         true_time = current_time + round_trip / 2
         step = true_time - shown
+        system, monotonic = self._system(), self._monotonic()
+        # What is known to be true holds on when the board loses its time later, whether it was right now or not.
+        self._known = true_time, monotonic
         if was_set and abs(step) <= TOLERANCE + round_trip / 2:
             return Correction(timedelta(), was_set)
-        system, monotonic = self._system(), self._monotonic()
         self._offset, self._reference = true_time - system, (system, monotonic)
-        self._known = true_time, monotonic
         self._floor = min(self.floor, true_time), monotonic
         return Correction(step, was_set)
 

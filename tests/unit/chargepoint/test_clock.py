@@ -117,6 +117,15 @@ def test_somebody_who_sets_the_board_clock_is_believed() -> None:
     assert (clock.now(), clock.is_set) == (NOON + HOUR, True)
 
 
+def test_a_board_that_was_right_and_loses_its_time_goes_on_from_the_last_current_time() -> None:
+    board = Board()
+    clock = board.clock()
+    clock.correct(NOON)
+    board.wait(HOUR)
+    board.shows = datetime(1970, 1, 1, tzinfo=UTC)
+    assert (clock.now(), clock.is_set) == (NOON + HOUR, False)
+
+
 def test_somebody_who_sets_the_board_clock_to_nonsense_is_not() -> None:
     board = Board()
     clock = board.clock()

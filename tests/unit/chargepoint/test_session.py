@@ -110,6 +110,8 @@ async def test_what_comes_right_behind_a_rejected_is_neither_answered_nor_carrie
     stage.link.say([3, unique_id, stage.boot_conf("Rejected", 30)])
     stage.link.say([2, "1", "Reset", {"type": "Hard"}])
     stage.link.say([2, "2", "ChangeConfiguration", {"key": "CpoName", "value": "operator"}])
+    stage.link.say([2, "4", "Nonsense", {}])
+    stage.link.say([2, "5", GET, {"no": "such property"}])
     await stage.pass_time(1)
     stage.link.say([2, "3", GET, {}])
     await stage.pass_time(29)
