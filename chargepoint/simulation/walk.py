@@ -121,6 +121,17 @@ async def _upgrade_to_client_certificate(stage: Stage) -> str:
     return f"back with a client certificate of its own, CN={SERIAL_NUMBER}, and without a password"
 
 
+async def _tell_of_an_outage(stage: Stage) -> str:
+    await stage.control("connection.down")
+    await stage.control("hardware.tamper", info="opened while offline")
+    queued = (await stage.control("status"))["queued_events"]
+    _demand(queued, "nothing is queued for the Central System")
+    await stage.control("connection.up")
+    told = await stage.central_system.expect("SecurityEventNotification", match={"techInfo": "opened while offline"})
+    _demand(told["type"] == "TamperDetectionActivated", f"it came as {told['type']}")
+    return f"{told['type']} of {told['timestamp']} was queued without a connection, and told after it was back"
+
+
 async def _survive_a_kill(stage: Stage) -> str:
     before = await _count(stage, "StartupOfTheDevice")
     await stage.kill_agent()
@@ -189,6 +200,7 @@ WALK: Final = (
     Step("Upgrade to profile 2", ("A00.FR.307", "A00.FR.308", "A00.FR.312", "A00.FR.318"), _upgrade_to_tls),
     Step("Refuse an expired Central System", ("A00.FR.309", "A00.FR.310"), _refuse_expired_server),
     Step("Upgrade to profile 3", ("A00.FR.401", "A00.FR.402"), _upgrade_to_client_certificate),
+    Step("Tell of what happened offline", ("A04.FR.01", "A04.FR.02", "A04.FR.03"), _tell_of_an_outage),
     Step("Survive a kill", ("A00.FR.001",), _survive_a_kill),
     Step("Reset", (), _reset),
     Step("Judge the conversation", ("A04.FR.04",), _judge_the_conversation),

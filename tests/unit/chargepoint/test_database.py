@@ -155,6 +155,17 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_takes_the_rest(database
     assert names_on_disk(database.path) == ["small"]
 
 
+async def test_whoever_watches_the_room_is_told_of_a_full_disk(database: Database) -> None:
+    told: list[str] = []
+    database.subscribe_full(lambda: told.append("full"))
+    await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 40").fetchone())
+    await database.write(insert("small"))
+    assert not told
+    with pytest.raises(DatabaseFull):
+        await database.write(insert("big", bytes(1_000_000)))
+    assert told == ["full"]
+
+
 async def test_a_write_that_is_cancelled_while_it_waits_is_not_done(database: Database) -> None:
     gate = Gate()
     held = await gate.hold(database)
