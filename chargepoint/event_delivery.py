@@ -4,7 +4,7 @@ Guaranteed: events go in the order in which they were recorded, and one leaves t
 SecurityEventNotification.conf (A04.FR.03), or refused too often. Whatever happens in between, it is sent again.
 
 - Confirmations are recorded in groups, while the next message is under way. A crash repeats at most
-  MAX_REPEATED_EVENTS of those that were confirmed; an orderly end repeats none.
+  MAX_REPEATED_EVENTS of those that were confirmed; an orderly end records them all.
 - A CALLERROR NotImplemented or NotSupported means that the Central System does not have the message: the queue rests
   until it accepts a boot again, and then tries one event.
 - Any other CALLERROR, or an answer that no schema allows, is a refusal: it is counted durably, the event is sent again
