@@ -30,6 +30,7 @@ BUILT_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)  #: instant; no right clock s
 CEILING: Final = BUILT_AT + timedelta(days=30 * 365)  #: instant; longer than a Charge Point and its roots live
 TOLERANCE: Final = timedelta(seconds=1)  #: time; currentTime often comes in whole seconds: less is no difference
 MAX_SYSTEM_DRIFT: Final = timedelta(seconds=2)  #: time; the board's clock drifts less from the monotonic one unset
+MIN_FLOOR_WAIT: Final = timedelta(hours=1)  #: time; a Central System that tells ever other times writes no more often
 FLOOR_INTERVAL: Final = timedelta(days=1)  #: time; between two writes of the floor: enough for a floor, spares flash
 
 SCHEMA: Final = (
@@ -161,6 +162,7 @@ class Floor:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._kept: datetime | None = None
+        self._noted_at: float | None = None
 
     async def load(self) -> datetime:
         """Return the floor for a `Clock`: what the disk has, but not less than the time of the build.
@@ -174,12 +176,17 @@ class Floor:
     async def note(self, clock: Clock) -> None:
         """Keep the time where that is due: daily, or when it ran back. To be called whenever the time was confirmed.
 
+        At most hourly after the first time: a floor that is too high for so long does no harm.
+
         Raises:
             DatabaseError: the old floor stays.
         """
-        newest_at = clock.now()
+        newest_at, now = clock.now(), clock.monotonic()
+        if self._noted_at is not None and now - self._noted_at < MIN_FLOOR_WAIT.total_seconds():
+            return
         if clock.is_set and not (self._kept and timedelta() <= newest_at - self._kept < FLOOR_INTERVAL):
             await self._keep(newest_at)
+            self._noted_at = now
 
     async def keep(self, clock: Clock) -> None:
         """Keep the time at an orderly end, if it is known.

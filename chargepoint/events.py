@@ -4,7 +4,8 @@ Guaranteed: when `EventDoor.raise_event` returns, the event is in the security l
 log. If the disk fails it is kept in memory, and recorded before the next one: whoever notices an event is never
 stopped by the log.
 
-An event that comes in floods is raised through `count_or_raise`: the first at once, those within the next minutes
+An event that a peer can cause in floods is counted, so that nobody rolls his traces out of the log, nor wears out the
+flash: `count_or_raise` raises the first at once, `raise_or_count` the first few; those within the next minutes are
 counted.
 
 What the Central System is to hear of (`Sending`) is queued in the security log as it is recorded, and whoever delivers
@@ -29,6 +30,7 @@ from security.event import SecurityEvent
 _log = logging.getLogger(__name__)
 
 MAX_UNRECORDED_EVENTS: Final = 100  #: count; kept in memory while the disk fails, the oldest go first
+MAX_RAISED_IN_WINDOW: Final = 20  #: count; more than a bench provokes in a window, and the log still lasts for days
 COUNTING_WINDOW: Final = timedelta(minutes=10)  #: time; a flood makes at most so many entries a day as fit: 144
 
 
@@ -61,6 +63,7 @@ class _Flood:
 
     def __init__(self, until: float) -> None:
         self.until = until
+        self.raised = 0
         self.count = 0
         self.tech_info: str | None = None
 
@@ -119,14 +122,24 @@ class EventDoor:
 
         The next one after the window, or `close`, tells how many there were.
         """
+        await self._raise_up_to(1, event_type, tech_info)
+
+    async def raise_or_count(self, event_type: str, tech_info: str | None = None) -> None:
+        """Raise an event each of which tells something, as long as they are few; otherwise as `count_or_raise`."""
+        await self._raise_up_to(MAX_RAISED_IN_WINDOW, event_type, tech_info)
+
+    async def _raise_up_to(self, most: int, event_type: str, tech_info: str | None) -> None:
         now = self._clock.monotonic()
-        flood = self._floods.get(event_type)
-        if flood is not None and now < flood.until:
+        flood, counted = self._floods.get(event_type), 0
+        if flood is None or now >= flood.until:
+            counted = flood.count if flood else 0
+            flood = self._floods[event_type] = _Flood(now + self._window_s)
+        if flood.raised >= most:
             flood.count += 1
             flood.tech_info = tech_info
             return
-        self._floods[event_type] = _Flood(now + self._window_s)
-        await self.raise_event(event_type, _with_count(tech_info, flood.count if flood else 0))
+        flood.raised += 1
+        await self.raise_event(event_type, _with_count(tech_info, counted))
 
     async def settle_times(self) -> None:
         """Give their true time to the events that happened while the clock was not set, if it is now."""

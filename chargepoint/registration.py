@@ -6,11 +6,15 @@
     Accepted              everything; a mere reconnect asks only if the content of the BootNotification.req changed
 
 The registration outlives connections: a Central System that said "not for an hour" is not asked earlier because the
-link broke in between. Pure: time arrives as a monotonic number of seconds.
+link broke in between. But it is asked once a day at least: a wrong number of seconds must not silence a Charge Point
+until somebody drives there. Pure: time arrives as a monotonic number of seconds.
 """
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
+
+MAX_INTERVAL: Final = timedelta(days=1)  #: time; as the longest silence between heartbeats (heartbeat.py)
 
 
 class RegistrationStatus(StrEnum):
@@ -72,7 +76,7 @@ class Registration:
         if status is RegistrationStatus.ACCEPTED:
             self._due_at = None
         else:
-            self._due_at = now + (interval_s if interval_s > 0 else self._retry_s)
+            self._due_at = now + (min(interval_s, MAX_INTERVAL.total_seconds()) if interval_s > 0 else self._retry_s)
 
     def failed(self, now: float) -> None:
         """Silence or a CALLERROR instead of an answer: ask again after our own wait; the status stays."""

@@ -50,7 +50,7 @@ class Timekeeper:
             _log.info("the clock was moved by %+.1f s", correction.step.total_seconds())
             await self._hardware.set_system_time(self._clock.now())
         if abs(correction.step) > self._step:
-            await self._events.raise_event(
+            await self._events.raise_or_count(
                 SecurityEventType.SETTING_SYSTEM_TIME,
                 f"moved by {correction.step.total_seconds():+.1f} s to the time of the Central System",
             )

@@ -195,6 +195,21 @@ class TestFloor:
         await floor.note(clock)
         assert await Floor(database).load() == board.shows
 
+    async def test_is_written_once_an_hour_however_often_other_times_are_told(self, database: Database) -> None:
+        board, floor = Board(), Floor(database)
+        clock = board.clock(await floor.load())
+        clock.correct(NOON)
+        await floor.note(clock)
+        before = self.writes(database)
+        for years in [*range(1, 20), 0]:
+            clock.correct(NOON + timedelta(days=365 * years))
+            await floor.note(clock)
+        assert self.writes(database) == before
+        board.wait(HOUR)
+        clock.correct(BUILT_AT)
+        await floor.note(clock)
+        assert await Floor(database).load() == BUILT_AT
+
     async def test_comes_down_when_the_central_system_says_so(self, database: Database) -> None:
         floor = Floor(database)
         await floor.keep(Board(NOON + timedelta(days=5000)).clock())

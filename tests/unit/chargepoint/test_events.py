@@ -11,7 +11,7 @@ import pytest
 
 from chargepoint.clock import Clock
 from chargepoint.database import Database
-from chargepoint.events import MAX_UNRECORDED_EVENTS, EventDoor, Sending
+from chargepoint.events import MAX_RAISED_IN_WINDOW, MAX_UNRECORDED_EVENTS, EventDoor, Sending
 from chargepoint.state_schema import MIGRATIONS
 from logs.security_log import LoggedEvent, SecurityLog
 from security.event import SecurityEventType
@@ -159,6 +159,15 @@ class TestFlood:
         await bench.door.close()
         await bench.door.close()
         assert await bench.told() == ["first", "(1 more before) third"]
+
+    async def test_those_that_each_tell_something_are_recorded_as_long_as_they_are_few(self, bench: Bench) -> None:
+        for _ in range(2):
+            for number in range(1000):
+                await bench.door.raise_or_count(FLOOD, str(number))
+            bench.wait(timedelta(minutes=10))
+        await bench.door.raise_or_count(FLOOD, "next")
+        told = [str(number) for number in range(MAX_RAISED_IN_WINDOW)]
+        assert await bench.told() == [*told, "(980 more before) 0", *told[1:], "(980 more before) next"]
 
     async def test_a_quiet_time_leaves_nothing_to_tell(self, bench: Bench) -> None:
         await bench.door.count_or_raise(FLOOD, "first")

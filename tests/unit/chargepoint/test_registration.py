@@ -60,6 +60,17 @@ def test_a_new_connection_does_not_shorten_the_central_systems_interval(
     assert registration.due_in(now=1001.0) == 3599.0
 
 
+@pytest.mark.parametrize("status", [PENDING, REJECTED])
+@pytest.mark.parametrize("interval_s", [86_401, 2**62])
+def test_no_interval_silences_the_charge_point_for_longer_than_a_day(
+    registration: Registration, status: RegistrationStatus, interval_s: int
+) -> None:
+    registration.answered(status, interval_s, "content", now=1000.0)
+    registration.connected("content")
+    assert registration.due_in(now=1000.0) == 86_400
+    assert not registration.is_silent(now=87_400.0)
+
+
 def test_a_mere_reconnect_asks_for_nothing(registration: Registration) -> None:
     registration.answered(ACCEPTED, 300, "content", now=1000.0)
     registration.connected("content")

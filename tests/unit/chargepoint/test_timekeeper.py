@@ -9,7 +9,7 @@ import pytest
 
 from chargepoint.clock import BUILT_AT, Clock, Floor
 from chargepoint.database import Database
-from chargepoint.events import EventDoor
+from chargepoint.events import MAX_RAISED_IN_WINDOW, EventDoor
 from chargepoint.hardware.simulated import SimulatedHardware
 from chargepoint.settings import HardwareSettings
 from chargepoint.state_schema import MIGRATIONS
@@ -44,7 +44,7 @@ class Bench:
     def __init__(self, database: Database, directory: Path) -> None:
         self.board = Board(directory)
         self.clock = Clock(system=self.board.system_time, monotonic=lambda: 1000.0)
-        self.log = SecurityLog(database, max_events=100, max_age=timedelta(days=365))
+        self.log = SecurityLog(database, max_events=1000, max_age=timedelta(days=365))
         self.events = EventDoor(self.log, self.clock, "boot-1")
         self.floor = Floor(database)
         self.timekeeper = Timekeeper(self.clock, self.floor, self.board, self.events, STEP)
@@ -80,6 +80,14 @@ async def test_the_board_is_set_and_a_step_above_the_setting_is_an_event(
     assert bench.board.set_to == [told]
     assert bench.clock.now() == told
     assert [name for name, _ in await bench.recorded()] == ([SET] if is_event else [])
+
+
+async def test_a_central_system_that_tells_ever_other_times_does_not_fill_the_log(bench: Bench) -> None:
+    for minutes in range(200):
+        await bench.timekeeper.learn(TRUE_TIME + timedelta(minutes=minutes % 2), NO_TIME)
+    assert len(await bench.recorded()) == MAX_RAISED_IN_WINDOW
+    await bench.events.close()
+    assert len(await bench.recorded()) == MAX_RAISED_IN_WINDOW + 1
 
 
 async def test_events_of_before_get_their_time_before_the_change_is_recorded(bench: Bench) -> None:
