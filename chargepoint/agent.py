@@ -87,7 +87,7 @@ class Agent:
             static_rsa=settings.security.static_rsa,
             system_trust_store=settings.interop.system_trust_store,
             clock=clock,
-            raise_event=events.raise_event,
+            raise_event=events.raise_or_count,
         )
         self.session = Session(
             settings=settings.session,
