@@ -71,6 +71,7 @@ def _count(count: int, bed: Bed) -> int:
 
 
 async def _soak(what: str, count: int, process: Process, turn: Callable[[int], Awaitable[None]]) -> list[Row]:
+    before = process.resident_bytes() / KIB
     began = time.perf_counter()
     readings = []
     for _ in range(PARTS):
@@ -80,5 +81,7 @@ async def _soak(what: str, count: int, process: Process, turn: Callable[[int], A
     growth = median(readings[-PARTS // 4 :]) - readings[PARTS // 10]
     return [
         Row(f"growth over {count:,} {what}", "KiB", [growth], wish=WISH),
+        # What the warm-up took is no leak, but memory all the same.
+        Row(f"resident memory after {what}, before {before / KIB:.1f} MiB", "MiB", [readings[-1] / KIB]),
         Row(f"speed of {what}", "/s", [count / elapsed]),
     ]
