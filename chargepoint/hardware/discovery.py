@@ -1,7 +1,6 @@
 """Finds the driver that config.toml names, among the entry points of the group ``chargepoint.hardware``."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, cast
 
@@ -9,6 +8,7 @@ from chargepoint.hardware.port import Hardware
 from chargepoint.settings import HardwareSettings
 
 GROUP: Final = "chargepoint.hardware"
+OWN_DRIVER: Final = "simulated"
 
 Factory = Callable[[HardwareSettings, int, Path], Hardware]
 """Makes a driver of ``[hardware]``, the number of connectors and a directory whose files survive."""
@@ -37,12 +37,21 @@ def open_hardware(settings: HardwareSettings, connectors: int, directory: Path) 
     Raises:
         DriverUnusable: no such driver, or it cannot be loaded.
     """
+    return _factory(settings.driver)(settings, connectors, directory)
+
+
+def _factory(driver: str) -> Factory:
+    if driver == OWN_DRIVER:
+        # Ours is known: reading the entry points of all that is installed takes some milliseconds of every start.
+        from chargepoint.hardware.simulated import SimulatedHardware
+
+        return SimulatedHardware
+    
     found = entry_points(group=GROUP)
-    if settings.driver not in found.names:
+    if driver not in found.names:
         installed = ", ".join(sorted(found.names)) or "none"
-        raise DriverUnusable(settings.driver, f"no such driver is installed (installed: {installed})")
+        raise DriverUnusable(driver, f"no such driver is installed (installed: {installed})")
     try:
-        factory = cast(Factory, found[settings.driver].load())
+        return cast(Factory, found[driver].load())
     except (ImportError, AttributeError) as error:
-        raise DriverUnusable(settings.driver, f"it cannot be loaded: {error}") from error
-    return factory(settings, connectors, directory)
+        raise DriverUnusable(driver, f"it cannot be loaded: {error}") from error
