@@ -118,12 +118,13 @@ class TrustTree:
         return Installation(InstallResult.ACCEPTED, certificate=fallback.certificate)
 
     def _put(self, admission: Admission) -> RootSet:
-        roots = self._forget(admission.root.fingerprint)
+        before = self._forget(admission.root.fingerprint)
         self._shelf.put(admission.root)
-        for root in admission.removed:
+        after = RootSet.of((*before.roots, admission.root))
+        for root in before.without(*after.roots).roots:
             with suppress(DurableError):  # it counts no more; whatever is left of it goes at the next start
                 self._shelf.remove(root)
-        return RootSet.of((*roots.roots, admission.root))
+        return after
 
     def _forget(self, fingerprint: str) -> RootSet:
         """Let no file name a root as replaced, before that one is installed: it would be removed at the next start."""

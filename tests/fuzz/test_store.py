@@ -22,7 +22,8 @@ from tests.pki import NOW, Made, make, make_root, rsa_key
 ROOT = make_root()
 SUCCESSOR = make_root("Successor", issuer=ROOT)
 THIRD = make_root("Third", issuer=SUCCESSOR)
-MADE = (ROOT, SUCCESSOR, THIRD, make_root("Stranger", key=rsa_key()), make("CP001", issuer=ROOT))
+RENEWED = [make_root(key=ROOT.key) for _ in range(2)]
+MADE = (ROOT, SUCCESSOR, THIRD, *RENEWED, make_root("Stranger", key=rsa_key()), make("CP001", issuer=ROOT))
 ISSUERS = {SUCCESSOR.certificate.fingerprint: ROOT, THIRD.certificate.fingerprint: SUCCESSOR}
 DOMAIN = CaDomain.CENTRAL_SYSTEM
 HEX = st.text("0123456789abcdefABCDEF", max_size=128)

@@ -165,6 +165,16 @@ def test_a_root_that_was_replaced_once_may_come_back(tree: TrustTree) -> None:
     assert {root.certificate for root in reloaded(tree).in_force} == {each.certificate for each in (OLD, NEW, THIRD)}
 
 
+def test_certificates_of_one_key_may_replace_each_other_to_and_fro(tree: TrustTree) -> None:
+    first, second, third = (make_root("Root", key=OLD.key) for _ in range(3))
+    for made in (first, second, third, second, third, second):
+        assert install(tree, made).accepted
+        assert {root.certificate for root in reloaded(tree).roots} <= {first.certificate, made.certificate}
+    assert tree.confirm(second.certificate.der) == first.certificate
+    assert reloaded(tree).roots == tree.roots.roots
+    assert tree.roots.in_force[0].certificate == second.certificate
+
+
 def test_what_could_not_be_removed_goes_at_the_next_start(tree: TrustTree, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tree, OLD)
     install(tree, NEW)
