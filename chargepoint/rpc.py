@@ -213,7 +213,7 @@ class Exchange:
                 await self._accept_call(frame, digest_of(message))
             else:
                 self._accept_answer(frame)
-                # Whoever waits for the answer goes first: behind a Rejected, what came in the same read is not answered.
+                # Whoever waits for the answer goes first: after a Rejected, what came in the same read is not answered.
                 await asyncio.sleep(0)
         except FrameError as error:
             await self._accept_malformed(error)
