@@ -46,7 +46,8 @@ def _factory(driver: str) -> Factory:
         from chargepoint.hardware.simulated import SimulatedHardware
 
         return SimulatedHardware
-    
+    from importlib.metadata import entry_points
+
     found = entry_points(group=GROUP)
     if driver not in found.names:
         installed = ", ".join(sorted(found.names)) or "none"
