@@ -15,6 +15,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from chargepoint.state import StateUnusable
 
 MAX_LINE_BYTES: Final = 262_144  #: bytes; a chain and a key for certificates.install are 20 000
 MAX_CLIENTS: Final = 16  #: connections; an operator, a watchdog and a few processes of the charge point
+MAX_GROUP_CLIENTS: Final = 8  #: connections; of the group, besides: it cannot lock the owner out
+WRITE_TIMEOUT: Final = timedelta(seconds=10)  #: time; a client on the same machine reads at once, or never
 MAX_ERROR_LENGTH: Final = 1_000  #: characters; an error message is a sentence, not a file
 
 PARSE_ERROR: Final = -32700  #: code; JSON-RPC 2.0 section 5.1
@@ -76,7 +79,7 @@ class ControlServer:
         self._group = group
         self._methods = methods
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], bool] = {}  # whether it is the owner's
 
     async def start(self) -> None:
         """Listen. Raises OSError or LookupError (no such group) with the path in its text."""
@@ -113,34 +116,31 @@ class ControlServer:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a connection is served by a task")
-        self._clients.add(task)
+        self._clients[task] = is_owner = _is_owner(writer)
+        of_its_kind = sum(each is is_owner for each in self._clients.values())
         try:
-            if len(self._clients) <= MAX_CLIENTS:
-                await self._serve(reader, writer)
-        except ConnectionError:
-            pass  # the client is gone: nobody is left to be told
+            if of_its_kind <= (MAX_CLIENTS if is_owner else MAX_GROUP_CLIENTS):
+                await self._serve(reader, writer, is_owner)
+        except (ConnectionError, TimeoutError):
+            writer.transport.abort()  # the client is gone, or reads nothing: what it was to be told is dropped
         except asyncio.CancelledError:
             pass  # stop() ends the connection; asyncio would log a cancelled callback as an error
         finally:
-            self._clients.discard(task)
+            del self._clients[task]
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        is_owner = _is_owner(writer)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_owner: bool) -> None:
         while True:
             try:
                 line = await reader.readuntil(b"\n")
             except asyncio.IncompleteReadError:
                 return
             except asyncio.LimitOverrunError:
-                answer: object = _error(None, INVALID_REQUEST, f"a line has at most {MAX_LINE_BYTES} bytes")
-                writer.write(_line(answer))
-                await writer.drain()
+                await _send(writer, _error(None, INVALID_REQUEST, f"a line has at most {MAX_LINE_BYTES} bytes"))
                 return
             answer = await self._answer(line, is_owner)
             if answer is not None:
-                writer.write(_line(answer))
-                await writer.drain()
+                await _send(writer, answer)
 
     async def _answer(self, line: bytes, is_owner: bool) -> object:
         try:
@@ -149,6 +149,8 @@ class ControlServer:
             return _error(None, PARSE_ERROR, "this line is not JSON")
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return _error(None, INVALID_REQUEST, "a request is an object with jsonrpc, id, method and params")
+        if not isinstance(request.get("id"), str | int | float | None):  # JSON-RPC 2.0 section 4
+            return _error(None, INVALID_REQUEST, "the id is a text or a number")
         answer = await self._call(request, is_owner)
         # A request without an id is a notification: it is carried out and not answered (JSON-RPC 2.0 section 4.1).
         return answer if "id" in request else None
@@ -182,6 +184,13 @@ def _check_arguments(call: Callable[..., Awaitable[Any]], params: dict[str, Any]
         inspect.signature(call).bind(**params)
     except TypeError as error:
         raise ControlError(f"params: {error}", code=INVALID_PARAMS) from error
+
+
+async def _send(writer: asyncio.StreamWriter, answer: object) -> None:
+    """Write an answer; raises TimeoutError where the client does not read."""
+    writer.write(_line(answer))
+    async with asyncio.timeout(WRITE_TIMEOUT.total_seconds()):
+        await writer.drain()
 
 
 def _line(answer: object) -> bytes:

@@ -156,10 +156,12 @@ class ControlMethods:
         """Set OCPP keys with local rights; each one that is refused is named, the others are set."""
         if not isinstance(values, dict):
             raise ControlError("values is an object of keys and values", code=INVALID_PARAMS)
+        for name, value in values.items():  # before the first is set: what is set may have to end the connection
+            _text(name, value, empty=True)
         configuration: Configuration = self._foundation.configuration
         done, problems, reconnects = {}, [], False
         for name, value in values.items():
-            change = await configuration.change(name, _text(name, value, empty=True), Origin.LOCAL)
+            change = await configuration.change(name, value, Origin.LOCAL)
             done[change.key] = str(change.status)
             if change.status not in (ChangeStatus.ACCEPTED, ChangeStatus.REBOOT_REQUIRED):
                 problems.append(f"{change.key}: {change.reason}")

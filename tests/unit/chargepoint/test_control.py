@@ -4,8 +4,10 @@ import asyncio
 import grp
 import json
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,8 @@ async def test_calls_a_method_with_named_parameters(path: Path) -> None:
         (b"[" * 50_000 + b"\n", control.PARSE_ERROR, "not JSON"),
         (b"[1]\n", control.INVALID_REQUEST, "an object"),
         (b"{}\n", control.INVALID_REQUEST, "an object"),
+        (_request("greet", {"name": "you"}, [1]), control.INVALID_REQUEST, "the id"),
+        (_request("greet", {"name": "you"}, {"a": 1}), control.INVALID_REQUEST, "the id"),
         (_request("nothing"), control.METHOD_NOT_FOUND, "'nothing'"),
         (_request("greet"), control.INVALID_PARAMS, "name"),
         (_request("greet", {"name": "you", "colour": "red"}), control.INVALID_PARAMS, "colour"),
@@ -120,6 +124,34 @@ async def test_bounds_the_number_of_connections(path: Path) -> None:
     for _, writer in [*crowd, (reader, late)]:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_group_that_takes_all_its_places_leaves_the_owner_his(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(control, "_is_owner", lambda writer: False)
+        crowd = [await asyncio.open_unix_connection(path) for _ in range(control.MAX_GROUP_CLIENTS)]
+        for reader, writer in crowd:
+            writer.write(_request("greet", {"name": "you"}))
+            await reader.readline()
+        crowd.append(await asyncio.open_unix_connection(path))
+        assert await crowd[-1][0].read() == b""
+    assert (await _ask(path, _request("greet", {"name": "owner"})))[0]["result"] == "hello owner "
+    for _, writer in crowd:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_client_that_does_not_read_is_dropped(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "WRITE_TIMEOUT", timedelta(milliseconds=10))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(_request("greet", {"name": "you", "times": 1_000_000}))
+        client.settimeout(5)
+        hung_up = select.poll()
+        hung_up.register(client, select.POLLHUP)
+        assert await asyncio.to_thread(hung_up.poll, 5000)
 
 
 async def test_only_the_owner_may_open_the_file(path: Path) -> None:

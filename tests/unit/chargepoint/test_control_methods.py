@@ -90,6 +90,14 @@ async def test_down_stays_away_until_up(both: tuple[CentralSystem, Agent]) -> No
     await central_system.call("GetConfiguration")
 
 
+async def test_one_value_that_is_no_text_sets_none(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    with pytest.raises(Refused, match="CpoName is a text"):
+        await running.call("configuration.set", values={"HeartbeatInterval": "77", "CpoName": 5})
+    [known] = (await central_system.call("GetConfiguration", {"key": ["HeartbeatInterval"]}))["configurationKey"]
+    assert known["value"] != "77"
+
+
 async def test_events_are_raised_and_listed(both: tuple[CentralSystem, Agent]) -> None:
     _, running = both
     await running.call("security.raise_event", type="TamperDetectionActivated", tech_info="lid")
