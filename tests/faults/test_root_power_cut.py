@@ -35,6 +35,7 @@ class Change:
     before: Callable[[CertificateStore], object]
     during: Callable[[CertificateStore], bool]
     one_at_a_time: bool = True
+    one_at_a_time_before: bool = True
 
 
 def install(*authorities: Authority) -> Callable[[CertificateStore], bool]:
@@ -63,11 +64,13 @@ CHANGES = {
     "the first root": Change(lambda store: None, install(OLD)),
     "another root": Change(install(OLD), install(OTHER), one_at_a_time=False),
     "a successor beside the old root": Change(install(OLD), install(NEW), one_at_a_time=False),
-    "a deletion": Change(install(OLD, NEW), delete, one_at_a_time=False),
+    "a deletion": Change(install(OLD, NEW), delete, one_at_a_time=False, one_at_a_time_before=False),
     "a deletion that undoes a replacement": Change(install(OLD, NEW), delete),
     "a replacement": Change(install(OLD), install(NEW)),
     "a second replacement before the first has worked": Change(install(OLD, NEW), install(THIRD)),
     "the end of the fallback root": Change(install(OLD, NEW), confirm),
+    "the fallback root again, as an ordinary one": Change(install(OLD, NEW), install(OLD), one_at_a_time=False),
+    "a root that was replaced once again": Change(install(OLD, NEW, THIRD), install(NEW), one_at_a_time=False),
 }
 
 
@@ -89,8 +92,8 @@ def opened(directory: Path, *, one_at_a_time: bool) -> CertificateStore:
 def test_leaves_the_roots_before_or_those_after(tmp_path: Path, change: Change) -> None:
     directory = tmp_path / "state"
     directory.mkdir()
+    change.before(opened(directory, one_at_a_time=change.one_at_a_time_before))
     store = opened(directory, one_at_a_time=change.one_at_a_time)
-    change.before(store)
     legal = [state(store)]
     with Recorder(directory) as recorder:
         assert change.during(store)
