@@ -111,7 +111,7 @@ class TrustTree:
     def _reinstate(self, fallback: Root, *, one_at_a_time: bool) -> Installation:
         """Answer for the fallback root that is to be installed again."""
         if one_at_a_time:  # M05.FR.10
-            reason = "it is the fallback root, and the root that took its place did not sign it"
+            reason = "it is the fallback root; the deletion of its successor brings it back"
             return Refusal(InstallResult.INVALID_CERTIFICATE_CHAIN, reason).of(fallback.certificate)
         if error := self._change(lambda: self._forget(fallback.fingerprint)):
             return Refusal(InstallResult.WRITE_ERROR, str(error)).of(fallback.certificate)
