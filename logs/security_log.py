@@ -1,4 +1,4 @@
-"""The security log: every security event, on the disk, oldest first, rolling (A04.FR.04).
+"""The security log: every security event, on the disk, oldest first, rolling (A04.FR.04, N01.FR.05).
 
 Guaranteed: an event is on the disk when `SecurityLog.record` returns. The log stays within a number of events and an
 age; what rolls out goes in the same transaction as what comes in, a few rows at a time, found by an index: no rows are
