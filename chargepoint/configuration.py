@@ -21,9 +21,11 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Self
 
+from chargepoint.allowance import Allowance
 from chargepoint.configuration_key import Access, Effect, Key, Kind, split_list
 from chargepoint.configuration_table import KEYS
 from chargepoint.database import Database
@@ -33,6 +35,9 @@ from security.profile import SecurityProfile
 from security.secret import Secret
 
 __all__ = ["KEYS", "SCHEMA", "Change", "ChangeStatus", "Configuration", "Effect", "Known", "Listing", "Origin"]
+
+MAX_CHANGES: Final = 500  #: changes; a Central System sets each key some ten times over, and goes on
+CHANGE_INTERVAL: Final = timedelta(minutes=1)  #: time; 1,440 changes a day wear no flash out
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +140,7 @@ class Configuration:
         self._exact_names = {name.lower(): name for name in keys}
         self._subscribers: dict[str, list[Callable[[], None]]] = {}
         self._changing = asyncio.Lock()
+        self._allowance = Allowance(MAX_CHANGES, CHANGE_INTERVAL)
         self._changes: set[asyncio.Task[Change]] = set()
 
     @classmethod
@@ -281,6 +287,9 @@ class Configuration:
             kept = _kept(key, value)
             # A password that is set again counts as changed (A01.FR.11); for all others that would only wear the flash.
             if key.kind is Kind.SECRET or self._set.get(key.name) != kept:
+                if origin is Origin.CENTRAL_SYSTEM and not self._allowance.take():
+                    _log.warning("%s is not changed: %s changes too much", key.name, origin)
+                    return Change(ChangeStatus.REJECTED, key.name, key.effect, "too many changes wear the flash out")
                 try:
                     if key.security:
                         await self._raise_event(

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from chargepoint.clock import Clock
-from chargepoint.configuration import Configuration, device_values
+from chargepoint.configuration import Configuration, Origin, device_values
 from chargepoint.database import Database
 from chargepoint.events import EventDoor
 from chargepoint.state import StateDirectory, StateUnusable
@@ -59,22 +59,22 @@ async def write(path: Path) -> None:
     state = await State.open(path)
     for number in range(1_000_000):
         await asyncio.gather(
-            state.configuration.change("CpoName", f"operator {number}"),
-            *(state.configuration.change("HeartbeatInterval", str(number)) for _ in range(3)),
+            state.configuration.change("CpoName", f"operator {number}", Origin.LOCAL),
+            *(state.configuration.change("HeartbeatInterval", str(number), Origin.LOCAL) for _ in range(3)),
         )
         say(number)
 
 
 async def open_once(path: Path) -> None:
     state = await State.open(path)
-    change = await state.configuration.change("CpoName", "operator")
+    change = await state.configuration.change("CpoName", "operator", Origin.LOCAL)
     say(change.status)
     await state.close()
 
 
 async def fill(path: Path) -> None:
     state = await State.open(path)
-    number, change = 0, await state.configuration.change("CpoName", "operator 0")
+    number, change = 0, await state.configuration.change("CpoName", "operator 0", Origin.LOCAL)
     with (path.parent / "ballast").open("wb") as ballast:
         while True:
             try:
@@ -83,12 +83,12 @@ async def fill(path: Path) -> None:
                 break
     while change.status == "Accepted":
         number += 1
-        change = await state.configuration.change("CpoName", f"operator {number}")
+        change = await state.configuration.change("CpoName", f"operator {number}", Origin.LOCAL)
     say(change.reason)
     say(state.configuration.text("CpoName") == f"operator {number - 1}")
     events_before = await state.log.count()
     (path.parent / "ballast").unlink()
-    say((await state.configuration.change("CpoName", "after")).status)
+    say((await state.configuration.change("CpoName", "after", Origin.LOCAL)).status)
     say(await state.log.count() - events_before)
     await state.close()
 
