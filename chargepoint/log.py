@@ -3,6 +3,7 @@
 - Times are UTC with milliseconds.
 - Every secret that was handed to `keep_secret` is masked in every record, in each form that a secret is written in, and
   so is whatever stands behind ``Basic`` or ``Bearer``, secret known or not (A01.FR.12).
+- Who makes the agent write the same line for ever does not fill the disk (log_flood.py).
 - What a record holds of the world cannot start a line of its own: unprintable characters are escaped, and the lines of
   a traceback are indented, while each line of the log begins with its time.
 
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import Final
 from urllib.parse import quote_from_bytes
 
+from chargepoint.log_flood import FloodGate
 from chargepoint.mistake import printable
 from chargepoint.redact import MASK
 from security.secret import Secret
@@ -76,6 +78,7 @@ def set_up(form: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(_mask) if form == "json" else TextFormatter(_mask))
+    handler.addFilter(FloodGate())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
