@@ -88,6 +88,7 @@ class Agent:
             system_trust_store=settings.interop.system_trust_store,
             clock=clock,
             raise_event=events.raise_or_count,
+            note_outcome=foundation.fallback.note,
         )
         self.session = Session(
             settings=settings.session,

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from chargepoint.failure import Failure
+from security.fallback import Outcome
 from security.profile import Piece, SecurityProfile, missing_pieces, url_fits
 from security.secret import Secret
 from security.server_name import is_ip_address
@@ -32,7 +33,7 @@ class Attempt:
         profile: the security profile.
         url: the address of the Central System, without the identity.
         identity: the Charge Point identity: end of the address and user name of HTTP Basic.
-        authorization_key: the password, the bytes that the hex digits of AuthorizationKey stand for.
+        authorization_key: the password, as a rule the bytes that the hex digits of AuthorizationKey stand for.
         roots: the installed CentralSystemRootCertificates that are in force, PEM.
         client_certificate: the Charge Point certificate and its key.
         tls_server_name: the name that the peer's certificate must bear where that is not the URL's host.
@@ -83,7 +84,7 @@ class Attempt:
             system_trust_store: the machine's roots are trusted too, so that none needs to be installed.
         """
         if reason := url_fits(self.profile, self.url):
-            return Failure(reason, "correct [central_system] url, or urls for this profile")
+            return _not_made(reason, "correct [central_system] url, or urls for this profile")
         for piece in missing_pieces(
             self.profile,
             has_password=self.authorization_key is not None,
@@ -96,5 +97,9 @@ class Attempt:
         if not self.roots and not system_trust_store:
             return Failure(f"wss needs {Piece.ROOT}", REMEDY[Piece.ROOT])
         if is_ip_address(self.server_name):
-            return Failure("the URL holds an IP address, which no certificate bears", "set tls_server_name")
+            return _not_made("the URL holds an IP address, which no certificate bears", "set tls_server_name")
         return None
+
+
+def _not_made(what: str, advice: str) -> Failure:
+    return Failure(what, advice, outcome=Outcome.NOT_MADE)

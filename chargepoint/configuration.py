@@ -10,23 +10,25 @@ A value comes from the first of these that has one:
 - A change is on the disk before `Configuration.change` returns, and in force: subscribers have been called.
 - A change of a security parameter is recorded as ReconfigurationOfSecurityParameters *before* it is stored, without
   the value (A01.FR.11, A01.FR.12): after a power cut in between the log has a change too many, never one too few.
-- The AuthorizationKey leaves by `authorization_key` only; it is in no listing, log line, error or repr.
-- What a later release stored and this one does not know stays in the database, unread.
+- The AuthorizationKey leaves by `authorization_key` and `trial` only; it is in no listing, log line, error or repr.
+- A new password, and a profile that the Central System has raised, are put on trial: the value that worked last is
+  kept in the same transaction, until `settle_trial` says which of the two stays (A01, A05.FR.08).
 
-Not done here: closing the connection for a change that needs a new one (the handler does, after the answer).
+Not done here: closing the connection for a change that needs a new one (the handler does, after the answer), deciding
+a trial (fallback.py), the rows on the disk (configuration_store.py).
 """
 
 import asyncio
 import logging
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from chargepoint.allowance import Allowance
+from chargepoint.configuration_change import Change, ChangeStatus, KeyTrial, Origin, Value, trial_of
 from chargepoint.configuration_key import Access, Effect, Key, Kind, split_list
+from chargepoint.configuration_store import ConfigurationStore, kept
 from chargepoint.configuration_table import KEYS
 from chargepoint.database import Database
 from chargepoint.state import StateUnusable
@@ -34,59 +36,17 @@ from security.event import RaiseEvent, SecurityEventType
 from security.profile import SecurityProfile
 from security.secret import Secret
 
-__all__ = ["KEYS", "SCHEMA", "Change", "ChangeStatus", "Configuration", "Effect", "Known", "Listing", "Origin"]
+__all__ = ["KEYS", "Change", "ChangeStatus", "Configuration", "Effect", "Known", "Listing", "Origin"]
 
 MAX_CHANGES: Final = 500  #: changes; a Central System sets each key some ten times over, and goes on
 CHANGE_INTERVAL: Final = timedelta(minutes=1)  #: time; 1,440 changes a day wear no flash out
 
 _log = logging.getLogger(__name__)
 
-SCHEMA: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS configuration (
-        name TEXT PRIMARY KEY,
-        value TEXT NOT NULL
-    )
-    """,
-)
-
 MissingPrerequisite = Callable[[int], str | None]
 """Port: what the Charge Point lacks to connect in a security profile, None where nothing (A05.FR.02 to A05.FR.04)."""
 
-_Value = str | Secret
-
-
-class Origin(StrEnum):
-    """Who wants a change."""
-
-    CENTRAL_SYSTEM = "the Central System"
-    LOCAL = "a local command"
-
-
-class ChangeStatus(StrEnum):
-    """What ChangeConfiguration.conf says."""
-
-    ACCEPTED = "Accepted"
-    REJECTED = "Rejected"
-    REBOOT_REQUIRED = "RebootRequired"
-    NOT_SUPPORTED = "NotSupported"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The outcome of a wish to change a key.
-
-    Attributes:
-        status: what ChangeConfiguration.conf says.
-        key: the exact name, or what was asked for where there is no such key.
-        effect: when the new value takes effect.
-        reason: why it was refused, for people, without the value; None where it was not.
-    """
-
-    status: ChangeStatus
-    key: str
-    effect: Effect = Effect.LIVE
-    reason: str | None = None
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +81,20 @@ class Configuration:
 
     def __init__(
         self,
-        database: Database,
-        base: Mapping[str, _Value],
-        stored: Mapping[str, _Value],
+        store: ConfigurationStore,
+        base: Mapping[str, Value],
+        stored: Mapping[str, Value],
+        trials: Mapping[str, KeyTrial],
         *,
         given: Iterable[str],
         raise_event: RaiseEvent,
         missing_prerequisite: MissingPrerequisite,
         keys: Mapping[str, Key],
     ) -> None:
-        self._database = database
+        self._store = store
         self._base = dict(base)
         self._set = dict(stored)
+        self._trials = dict(trials)
         self._given = tuple(given)
         self._raise_event = raise_event
         self._missing_prerequisite = missing_prerequisite
@@ -141,7 +103,7 @@ class Configuration:
         self._subscribers: dict[str, list[Callable[[], None]]] = {}
         self._changing = asyncio.Lock()
         self._allowance = Allowance(MAX_CHANGES, CHANGE_INTERVAL)
-        self._changes: set[asyncio.Task[Change]] = set()
+        self._changes: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def load(
@@ -157,7 +119,7 @@ class Configuration:
         """Read what was set from the database and lay it over the rest.
 
         Args:
-            database: it has the tables of `SCHEMA`.
+            database: it has the tables of configuration_store.py.
             given: [configuration] of config.toml: exact names, values that passed `Key.check`.
             device: as `device_values` returns them.
             raise_event: records that a security parameter is changed.
@@ -167,15 +129,15 @@ class Configuration:
         Raises:
             DatabaseError: the database cannot be read.
         """
-        rows = await database.read(
-            lambda connection: connection.execute("SELECT name, value FROM configuration").fetchall()
-        )
+        store = ConfigurationStore(database, keys)
+        stored, trials = await store.load()
         defaults = {name: key.default for name, key in keys.items() if key.default is not None}
         given = {name: value for name, value in given.items() if not keys[name].fixed}
         return cls(
-            database,
-            {name: _kept(keys[name], value) for name, value in {**defaults, **device, **given}.items()},
-            dict(_readable(keys, rows)),
+            store,
+            {name: kept(keys[name], value) for name, value in {**defaults, **device, **given}.items()},
+            stored,
+            trials,
             given=given,
             raise_event=raise_event,
             missing_prerequisite=missing_prerequisite,
@@ -210,9 +172,13 @@ class Configuration:
         return split_list(self.text(name))
 
     def authorization_key(self) -> Secret | None:
-        """Return the bytes of the password for HTTP Basic, None where there is none (A01.FR.01, A00.FR.205)."""
+        """Return the AuthorizationKey as its hex digits, None where there is none (A01.FR.01, A00.FR.205)."""
         value = self._held(self._keys["AuthorizationKey"])
-        return Secret(bytes.fromhex(value.reveal().decode())) if isinstance(value, Secret) else None
+        return value if isinstance(value, Secret) else None
+
+    def trial(self, name: str) -> KeyTrial | None:
+        """Return the trial that a key is on, None where its value has proved itself."""
+        return self._trials.get(name)
 
     def listing(self, wanted: Iterable[str] | None = None) -> Listing:
         """Return keys with their values as GetConfiguration.conf shows them; a write-only one has no value (A01.FR.12).
@@ -253,10 +219,21 @@ class Configuration:
         exact_name = self._exact_names.get(name.lower())
         if exact_name is None:
             return Change(ChangeStatus.NOT_SUPPORTED, name, reason="there is no such key")
-        task = asyncio.create_task(self._change(self._keys[exact_name], value, origin), name=f"change {exact_name}")
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        return await asyncio.shield(task)
+        return await self._finish(self._change(self._keys[exact_name], value, origin), f"change {exact_name}")
+
+    async def settle_trial(self, name: str, seen: KeyTrial, after: KeyTrial | None, *, why: str | None = None) -> None:
+        """Go on with a trial or end it, durably; nothing happens where another change has come first.
+
+        A disk that fails does not stop a fall-back: it is logged, and what is decided holds until the next start.
+        Cancelling leaves it running to its end.
+
+        Args:
+            name: the exact name of the key.
+            seen: the trial that was judged.
+            after: what comes of it; None ends it.
+            why: the other value is held from now on, for this reason; None: the held value stays.
+        """
+        await self._finish(self._settle_trial(self._keys[name], seen, after, why), f"settle {name}")
 
     def ends_connection(self, change: Change) -> bool:
         """Tell whether the present connection must give way to a new one for this change.
@@ -276,34 +253,65 @@ class Configuration:
             DatabaseError: nothing is forgotten.
         """
         async with self._changing:
-            await self._database.write(lambda connection: connection.execute("DELETE FROM configuration").rowcount)
+            await self._store.clear()
             self._set.clear()
+            self._trials.clear()
 
     async def _change(self, key: Key, value: str, origin: Origin) -> Change:
         async with self._changing:
             if (fault := self._fault(key, value, origin)) is not None:
                 _log.warning("%s refused from %s: %s", key.name, origin, fault)
                 return Change(ChangeStatus.REJECTED, key.name, key.effect, fault)
-            kept = _kept(key, value)
+            new, before = kept(key, value), self._trials.get(key.name)
             # A password that is set again counts as changed (A01.FR.11); for all others that would only wear the flash.
-            if key.kind is Kind.SECRET or self._set.get(key.name) != kept:
+            if key.kind is Kind.SECRET or before is not None or self._set.get(key.name) != new:
                 if origin is Origin.CENTRAL_SYSTEM and not self._allowance.take():
                     _log.warning("%s is not changed: %s changes too much", key.name, origin)
                     return Change(ChangeStatus.REJECTED, key.name, key.effect, "too many changes wear the flash out")
+                trial = trial_of(key.name, new, held=self._held(key), before=before, origin=origin)
                 try:
                     if key.security:
-                        await self._raise_event(
-                            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"{key.name} set by {origin}"
-                        )
-                    await self._store(key.name, key.canonical(value))
+                        await self._record(f"{key.name} set by {origin}")
+                    await self._store.write(key.name, new, trial)
                 except StateUnusable as error:
                     _log.error("%s could not be stored: %s", key.name, error)
                     return Change(ChangeStatus.REJECTED, key.name, key.effect, f"it could not be stored: {error.why}")
-                self._set[key.name] = kept
+                self._hold(key.name, new, trial)
                 _log.info("%s was set by %s", key.name, origin)
             self._tell(key.name)
         reboots = key.effect is Effect.REBOOT
         return Change(ChangeStatus.REBOOT_REQUIRED if reboots else ChangeStatus.ACCEPTED, key.name, key.effect)
+
+    async def _settle_trial(self, key: Key, seen: KeyTrial, after: KeyTrial | None, why: str | None) -> None:
+        async with self._changing:
+            held = self._held(key)
+            if self._trials.get(key.name) is not seen or held is None:
+                return
+            value = held if why is None else seen.other
+            if why is not None:
+                await self._record(why)
+            try:
+                await self._store.write(key.name, value, after)
+            except StateUnusable as error:
+                _log.error("what became of %s could not be stored: %s", key.name, error)
+            self._hold(key.name, value, after)
+            if why is not None:
+                self._tell(key.name)
+
+    def _hold(self, name: str, value: Value, trial: KeyTrial | None) -> None:
+        self._set[name] = value
+        self._trials.pop(name, None)
+        if trial is not None:
+            self._trials[name] = trial
+
+    async def _record(self, what: str) -> None:
+        await self._raise_event(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
+
+    async def _finish(self, work: Coroutine[Any, Any, _T], name: str) -> _T:
+        task = asyncio.create_task(work, name=name)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
 
     def _fault(self, key: Key, value: str, origin: Origin) -> str | None:
         """Say why a value is refused, None where it is not."""
@@ -334,12 +342,6 @@ class Configuration:
             return None
         return self._missing_prerequisite(target)  # A05.FR.02, A05.FR.03, A05.FR.04
 
-    async def _store(self, name: str, value: str) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO configuration (name, value) VALUES (?, ?)", (name, value))
-
-        await self._database.write(work)
-
     def _tell(self, name: str) -> None:
         for callback in self._subscribers.get(name, ()):
             try:
@@ -347,25 +349,9 @@ class Configuration:
             except Exception:  # noqa: BLE001 - the change is done; a broken subscriber is logged and harms no other
                 _log.exception("a subscriber of %s failed", name)
 
-    def _held(self, key: Key) -> _Value | None:
+    def _held(self, key: Key) -> Value | None:
         return self._set.get(key.name, self._base.get(key.name))
 
     def _known(self, key: Key) -> Known:
         value = None if key.access is Access.WRITE else self._held(key)
         return Known(key.name, key.access is Access.READ, None if isinstance(value, Secret) else value)
-
-
-def _kept(key: Key, value: str) -> _Value:
-    canonical = key.canonical(value)
-    return Secret(canonical.encode()) if key.kind is Kind.SECRET else canonical
-
-
-def _readable(keys: Mapping[str, Key], rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, _Value]]:
-    """Yield what this release can read; what it cannot stays in the database for the release that wrote it."""
-    for name, value in rows:
-        if name not in keys:
-            _log.warning("the stored configuration key %s is of another release and is left aside", name)
-        elif (fault := keys[name].check(value)) is not None:
-            _log.warning("the stored value of %s is left aside: it %s", name, fault)
-        else:
-            yield name, _kept(keys[name], value)

@@ -16,6 +16,9 @@ MAX_INTEGER: Final = 2_147_483_647  #: count; what every Central System can hold
 MIN_AUTHORIZATION_KEY_DIGITS: Final = 32  #: hex digits; 16 bytes, A00.FR.205
 MAX_AUTHORIZATION_KEY_DIGITS: Final = 40  #: hex digits; 20 bytes, A00.FR.205
 
+_MIN_KEY_BYTES: Final = MIN_AUTHORIZATION_KEY_DIGITS // 2
+_MAX_KEY_BYTES: Final = MAX_AUTHORIZATION_KEY_DIGITS // 2
+
 
 class Kind(StrEnum):
     """The types of OCPP 1.6 section 9, and one for what is never shown."""
@@ -62,6 +65,7 @@ class Key:
         member_pattern: a regular expression for what else it may hold.
         member_name: what a member is called in an error.
         max_members_key: the key that says how many members the list may have.
+        takes_text: a secret may be given as a plain text of 16 to 20 bytes too, which is no hex of 16 bytes or more.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Key:
     member_pattern: str | None = None
     member_name: str = ""
     max_members_key: str | None = None
+    takes_text: bool = False
 
     def check(self, value: str) -> str | None:
         """Say why a value cannot be taken, in words that do not repeat it; None where it can.
@@ -98,13 +103,16 @@ class Key:
             case Kind.LIST:
                 return self._check_list(value)
             case Kind.SECRET:
-                return _check_secret(value)
+                return None if self._is_text_secret(value) else _check_secret(value)
 
     def canonical(self, value: str) -> str:
-        """Return a value that passed `check` in the one form in which it is kept and shown."""
+        """Return a value that passed `check` in the one form in which it is kept and shown; a secret in hex."""
         match self.kind:
-            case Kind.BOOLEAN | Kind.SECRET:
+            case Kind.BOOLEAN:
                 return value.lower()
+            case Kind.SECRET:
+                # The case stays, for a Central System that takes the digits themselves for the password.
+                return value.encode().hex() if self._is_text_secret(value) else value
             case Kind.INTEGER:
                 return str(int(value))
             case Kind.LIST:
@@ -112,6 +120,10 @@ class Key:
                 return ",".join(dict.fromkeys(exact.get(each.lower(), each) for each in split_list(value)))
             case Kind.TEXT:
                 return value
+
+    def _is_text_secret(self, value: str) -> bool:
+        # A text of up to 20 bytes has never the 32 digits of a key in hex: nothing is guessed.
+        return self.takes_text and value.isprintable() and _MIN_KEY_BYTES <= len(value.encode()) <= _MAX_KEY_BYTES
 
     def _check_integer(self, value: str) -> str | None:
         pattern = r"-?[0-9]{1,10}" if self.minimum < 0 else r"[0-9]{1,10}"

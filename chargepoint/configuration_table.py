@@ -9,6 +9,7 @@ SmartCharging, because these are not supported.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from chargepoint.configuration_key import MAX_INTEGER, Access, Effect, Key, Kind
@@ -189,3 +190,12 @@ _SECURITY: Final = (
 
 KEYS: Final[Mapping[str, Key]] = {key.name: key for key in (*_CORE, *_NEIGHBOURS, *_SECURITY)}
 """Exact name -> key."""
+
+
+def keys_of(*, text_passwords: bool) -> Mapping[str, Key]:
+    """Return the keys as ``[interop]`` wants them.
+
+    Args:
+        text_passwords: AuthorizationKey takes a plain text too.
+    """
+    return {**KEYS, "AuthorizationKey": replace(KEYS["AuthorizationKey"], takes_text=text_passwords)}

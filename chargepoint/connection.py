@@ -6,9 +6,11 @@ Guaranteed:
   profile is never tried instead (A00.FR.005).
 - Each failed try is one line in the log and `last_failure` in the status; its security event is raised once per cause
   and outage, the repeats are counted (A00.FR.309, A00.FR.315, A00.FR.318, A00.FR.322 and their twins of profile 3).
+- How each try ended is told to whoever plans them, before the link is used or the next try is planned.
 - After a good connection the first tries are soon and steady, then the waits grow (backoff.py).
 
-Not done here: choosing profile and address, falling back (A05.FR.08), what is said over the link (session.py).
+Not done here: choosing profile and address, falling back (A05.FR.08: fallback.py), what is said over the link
+(session.py).
 
 Tasks: whoever awaits `run` is the loop and may cancel it; the socket is closed at once then. While a link is open,
 `run` has a task that serves it and one that pings; both have ended when the next try begins. An error that `serve`
@@ -33,12 +35,21 @@ from chargepoint.link import Link, Opening
 from chargepoint.outage import Outage
 from chargepoint.setting_table import ConnectionSettings
 from security.event import RaiseEvent
+from security.fallback import Outcome
 
 __all__ = ["Attempt", "Connection", "ConnectionState", "Failure", "Link"]
 
 MIN_LINK_LIFE: Final = timedelta(seconds=5)  #: time; a link that ends sooner and brought no message counts as a failure
 
+NoteOutcome = Callable[[Attempt, Outcome], Awaitable[bool]]
+"""Port: takes in how a try ended; True where the waits between tries are to begin anew."""
+
 _log = logging.getLogger(__name__)
+
+
+async def _decide_nothing(attempt: Attempt, outcome: Outcome) -> bool:
+    """Have nothing on trial."""
+    return False
 
 
 class ConnectionState(StrEnum):
@@ -60,6 +71,7 @@ class Connection:
         system_trust_store: the setting of that name in ``[interop]``.
         clock: the agent's.
         raise_event: records a security event.
+        note_outcome: told how each try ended that was planned.
         rng: chance for the jitter of the waits.
     """
 
@@ -72,6 +84,7 @@ class Connection:
         system_trust_store: bool,
         clock: Clock,
         raise_event: RaiseEvent,
+        note_outcome: NoteOutcome = _decide_nothing,
         rng: random.Random | None = None,
     ) -> None:
         self._plan = plan
@@ -79,6 +92,7 @@ class Connection:
         self._opening = Opening(settings, static_rsa=static_rsa, system_trust_store=system_trust_store)
         self._clock = clock
         self._raise_event = raise_event
+        self._note_outcome = note_outcome
         self._backoff = Backoff(
             first=settings.retry_first,
             initial=settings.retry_initial,
@@ -195,6 +209,7 @@ class Connection:
         """Make one try; None when it failed or was cut short."""
         self._enter(ConnectionState.CONNECTING)
         scope = self._opening_scope = asyncio.timeout(None)  # without a deadline: `_ask` ends it by giving it one
+        attempt = None
         try:
             async with scope:
                 attempt = self._attempt = await self._plan()
@@ -203,10 +218,11 @@ class Connection:
             if isinstance(error, TimeoutError) and scope.expired():
                 _log.info("the try to connect was cut short: %s", self._asked_why)
             else:
-                await self._note_failure(failure_of(error))
+                await self._note_failure(attempt, failure_of(error))
             return None
         finally:
             self._opening_scope = None
+        await self._note_outcome(attempt, Outcome.GOOD)  # before a word is said: what it proves must be on the disk
         self._note_success(link)
         return link
 
@@ -274,7 +290,7 @@ class Connection:
         self._outage = Outage()
         self._enter(ConnectionState.CONNECTED)
 
-    async def _note_failure(self, failure: Failure) -> None:
+    async def _note_failure(self, attempt: Attempt | None, failure: Failure) -> None:
         self._failures += 1
         is_new = self._outage.note(failure)
         self._last_failure = asdict(failure) | {"at": write_date_time(self._clock.now())}
@@ -282,3 +298,5 @@ class Connection:
         _log.warning("try %d to connect to %s failed: %s", self._outage.tries, url, failure)
         if failure.event is not None and is_new:
             await self._raise_event(failure.event, f"{failure.what}; peer: {failure.peer or 'not seen'}")
+        if attempt is not None and await self._note_outcome(attempt, failure.outcome):
+            self._failures = 0

@@ -19,6 +19,7 @@ from typing import Final
 from websockets import exceptions
 
 from security.event import SecurityEventType
+from security.fallback import Outcome
 from security.handshake import Witness
 from security.tls_fault import classify
 
@@ -39,12 +40,14 @@ class Failure:
         advice: what an operator can do about it.
         event: the security event that it is, if it is one.
         peer: subject, issuer and dates of the peer's certificates as far as seen.
+        outcome: what it means for credentials on trial.
     """
 
     what: str
     advice: str
     event: SecurityEventType | None = None
     peer: str = ""
+    outcome: Outcome = Outcome.NO_ANSWER
 
     def __str__(self) -> str:
         peer = f"; peer: {self.peer}" if self.peer else ""
@@ -77,7 +80,7 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
     if isinstance(error, ConnectionFailed):
         return error.failure
     if fault := classify(error, witness=witness):
-        return Failure(fault.what, fault.advice, fault.event, fault.peer)
+        return Failure(fault.what, fault.advice, fault.event, fault.peer, _outcome_of_tls(fault.event))
     return replace(_failure_without_tls(error), peer=witness.describe_peer() if witness else "")
 
 
@@ -89,11 +92,11 @@ def _failure_without_tls(error: Exception) -> Failure:
             return Failure(
                 f"the Central System did not agree to the subprotocol {SUBPROTOCOL}",
                 "look for the address at which it speaks OCPP 1.6J",
+                outcome=Outcome.NO_OCPP,
             )
         case exceptions.NegotiationError():
-            return Failure(
-                "the Central System chose a subprotocol or an extension that was not offered", _ADVISE_SERVER
-            )
+            what = "the Central System chose a subprotocol or an extension that was not offered"
+            return Failure(what, _ADVISE_SERVER, outcome=Outcome.NO_OCPP)
         case exceptions.InvalidProxyStatus():
             return Failure(f"the proxy answered HTTP {error.response.status_code}", "look at [connection] proxy")
         case exceptions.ProxyError() | exceptions.InvalidProxy() | ImportError():
@@ -103,7 +106,8 @@ def _failure_without_tls(error: Exception) -> Failure:
         case exceptions.InvalidMessage(__cause__=EOFError()) | ConnectionError(errno=None):
             return Failure("the peer closed the connection instead of answering", _ADVISE_ADDRESS)
         case exceptions.InvalidHandshake():
-            return Failure("the peer does not answer as a WebSocket server", _ADVISE_ADDRESS)
+            what = "the peer does not answer as a WebSocket server"
+            return Failure(what, _ADVISE_ADDRESS, outcome=Outcome.NO_OCPP)
         case TimeoutError():
             return Failure("the peer did not answer in time", _ADVISE_ADDRESS)
         case socket.gaierror() | UnicodeError():
@@ -117,6 +121,13 @@ def _failure_without_tls(error: Exception) -> Failure:
     return Failure(f"an unforeseen failure ({type(error).__name__})", "report it with the log")
 
 
+def _outcome_of_tls(event: SecurityEventType | None) -> Outcome:
+    if event is None:
+        return Outcome.NO_ANSWER
+    is_ours = event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CENTRAL_SYSTEM
+    return Outcome.CERTIFICATE_REFUSED if is_ours else Outcome.PEER_REFUSED
+
+
 def _refusal(status: int) -> Failure:
     match status:
         case 401 | 403:
@@ -124,17 +135,16 @@ def _refusal(status: int) -> Failure:
                 f"the Central System refuses this Charge Point (HTTP {status})",
                 "compare identity and AuthorizationKey, or the Charge Point certificate, with the Central System's",
                 SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CENTRAL_SYSTEM,
+                outcome=Outcome.REFUSED,
             )
         case 404:
-            return Failure(
-                "the Central System does not know this address (HTTP 404)", "look at the URL and the identity"
-            )
+            what, advice = "the Central System does not know this address (HTTP 404)", "look at URL and identity"
         case _ if 300 <= status < 400:
             # A redirect could lead the password to a stranger, or out of TLS.
-            return Failure(f"the Central System redirects (HTTP {status}), which is not followed", "correct the URL")
+            what, advice = f"the Central System redirects (HTTP {status}), which is not followed", "correct the URL"
         case 400:
-            return Failure(
-                "the Central System does not understand the upgrade (HTTP 400)",
-                f"see that it speaks {SUBPROTOCOL} at this address",
-            )
-    return Failure(f"the Central System answered HTTP {status} instead of an upgrade", _ADVISE_SERVER)
+            what = "the Central System does not understand the upgrade (HTTP 400)"
+            advice = f"see that it speaks {SUBPROTOCOL} at this address"
+        case _:
+            what, advice = f"the Central System answered HTTP {status} instead of an upgrade", _ADVISE_SERVER
+    return Failure(what, advice, outcome=Outcome.NO_OCPP)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
+from chargepoint.configuration_table import keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
+from chargepoint.fallback import Fallback
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -26,6 +28,7 @@ from logs.event_queue import EventQueue
 from logs.security_log import SecurityLog
 from security.errors import DurableError
 from security.event import SecurityEventType
+from security.fallback import Bounds
 from security.store import CertificateStore, Policy
 
 _log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class Foundation:
     certificates: CertificateStore
     installer: Installer
     planner: Planner
+    fallback: Fallback
 
 
 @asynccontextmanager
@@ -87,9 +91,16 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             },
             raise_event=events.raise_event,
             missing_prerequisite=lambda target: planner.missing_prerequisite(target),
+            keys=keys_of(text_passwords=settings.interop.authorization_key_text),
         )
         certificates = await _open_certificates(state, configuration, events)
-        planner = Planner(settings, configuration, certificates, clock)
+        fallback = Fallback(
+            configuration,
+            clock,
+            Bounds(settings.security.profile_trial_attempts, settings.security.profile_trial),
+            key_as_text=settings.interop.authorization_key_as_hex_text,
+        )
+        planner = Planner(settings, configuration, fallback, certificates, clock)
         installer = Installer(certificates, events, clock, settings.charge_point)
         stack.push_async_callback(installer.close)
         await installer.provision(settings.provisioning)
@@ -106,6 +117,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             certificates=certificates,
             installer=installer,
             planner=planner,
+            fallback=fallback,
         )
 
 

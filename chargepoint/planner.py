@@ -4,8 +4,8 @@ One `Attempt` a security profile; the address is the profile's own, else the con
 switched. The same attempt, made for a profile that is only wanted, tells what an upgrade to it would lack
 (A05.FR.02 to A05.FR.04).
 
-Not done here: connecting, trying the fallback root (link.py), and falling back to an older profile, password or
-certificate.
+Not done here: connecting, trying the fallback root (link.py), deciding whose turn it is where a profile or a password
+is on trial (fallback.py).
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from chargepoint import log
 from chargepoint.attempt import Attempt
 from chargepoint.clock import Clock
 from chargepoint.configuration import Configuration
+from chargepoint.fallback import Fallback
 from chargepoint.settings import Settings
 from security.profile import SecurityProfile, url_for
 from security.store import CaDomain, CertificateStore
@@ -24,22 +25,30 @@ class Planner:
 
     Args:
         settings: identity, addresses and concessions.
-        configuration: profile, password and the rule for wildcards.
+        configuration: the rule for wildcards.
+        fallback: profile and password.
         certificates: roots and the Charge Point certificate.
         clock: says which certificates are valid.
     """
 
     def __init__(
-        self, settings: Settings, configuration: Configuration, certificates: CertificateStore, clock: Clock
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        fallback: Fallback,
+        certificates: CertificateStore,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._configuration = configuration
+        self._fallback = fallback
         self._certificates = certificates
         self._clock = clock
 
     async def plan(self) -> Attempt:
-        """Return the attempt of this moment (A00.FR.001: in the one profile that is configured)."""
-        return self._attempt(SecurityProfile(self._configuration.integer("SecurityProfile")))
+        """Return the attempt of this moment (A00.FR.001: in the one profile whose turn it is)."""
+        self._fallback.begin_try()
+        return self._attempt(self._fallback.profile)
 
     def missing_prerequisite(self, target: int) -> str | None:
         """Say what a profile lacks, None where it could be used (A05.FR.02, A05.FR.03, A05.FR.04).
@@ -64,7 +73,7 @@ class Planner:
     def _attempt(self, profile: SecurityProfile) -> Attempt:
         address = self._settings.central_system
         fallback = self._certificates.fallback_root
-        password = self._configuration.authorization_key()
+        password = self._fallback.password
         if password is not None:
             log.keep_secret(password)  # A01.FR.12: whatever a library may say about it, no log shows it
         return Attempt(

@@ -175,6 +175,12 @@ class SecuritySettings:
     static_rsa: bool = setting(
         default=True, why="the white paper's second pair of suites (A00.FR.318), offered last; no forward secrecy"
     )
+    profile_trial_attempts: int = setting(
+        3, unit="tries", low=2, high=100, why="A05.FR.08; one try may just have met a network that was away"
+    )
+    profile_trial: timedelta = setting(
+        timedelta(seconds=60), unit="s", low=0, high=3600, why="A05.FR.08; a Central System may restart its listener"
+    )
     send_events: bool = setting(
         default=True, why="A04.FR.01; false where the Central System does not have SecurityEventNotification.req"
     )
@@ -212,4 +218,10 @@ class InteropSettings:
     over_long_strings: Tolerance = setting("refuse", why="the schemas of OCPP 1.6 bound each text")
     system_trust_store: bool = setting(
         default=False, why="only installed roots are trusted (A00.FR.307); true adds those of the machine"
+    )
+    authorization_key_text: bool = setting(
+        default=False, why="A00.FR.205: hex only; true takes 16 to 20 bytes of text in ChangeConfiguration.req too"
+    )
+    authorization_key_as_hex_text: bool = setting(
+        default=False, why="the password is the bytes; true sends the hex digits themselves, as they were set"
     )

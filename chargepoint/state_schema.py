@@ -6,8 +6,11 @@ release runs on the file after a roll-back.
 
 from typing import Final
 
-from chargepoint import boot, clock, configuration
+from chargepoint import boot, clock, configuration_store
 from chargepoint.migration import Migration
 from logs import event_table
 
-MIGRATIONS: Final = (Migration(clock.SCHEMA + configuration.SCHEMA + boot.SCHEMA + event_table.SCHEMA),)
+MIGRATIONS: Final = (
+    Migration(clock.SCHEMA + configuration_store.SCHEMA + boot.SCHEMA + event_table.SCHEMA),
+    Migration(configuration_store.TRIAL_SCHEMA),
+)

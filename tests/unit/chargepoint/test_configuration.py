@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from chargepoint import configuration as configuration_module
 from chargepoint.configuration import (
     KEYS,
     ChangeStatus,
@@ -20,6 +19,7 @@ from chargepoint.configuration import (
     device_values,
 )
 from chargepoint.configuration_key import Key
+from chargepoint.configuration_store import SCHEMA, TRIAL_SCHEMA
 from chargepoint.database import Database
 from chargepoint.migration import Migration
 from security.secret import Secret
@@ -60,7 +60,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    database = await Database.open(tmp_path / "state.db", (Migration(configuration_module.SCHEMA),))
+    database = await Database.open(tmp_path / "state.db", (Migration(SCHEMA + TRIAL_SCHEMA),))
     yield Bench(database)
     await database.close()
 
@@ -254,8 +254,8 @@ class TestAuthorizationKey:
         assert configuration.authorization_key() is None
         change = await configuration.change("AuthorizationKey", NEW_KEY)
         assert (change.status, change.effect) == (ChangeStatus.ACCEPTED, Effect.RECONNECT)
-        assert configuration.authorization_key() == Secret(b"OCA_OCTT_admin_test")
-        assert (await bench.load()).authorization_key() == Secret(b"OCA_OCTT_admin_test")
+        assert configuration.authorization_key() == Secret(NEW_KEY.encode())
+        assert (await bench.load()).authorization_key() == Secret(NEW_KEY.encode())
 
     @pytest.mark.requirement("A01.FR.11")
     async def test_each_setting_is_recorded_also_of_the_same_password(self, bench: Bench) -> None:

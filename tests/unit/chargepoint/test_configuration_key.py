@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.configuration_key import MAX_NAME_CHARACTERS, Access, Key, Kind
-from chargepoint.configuration_table import KEYS
+from chargepoint.configuration_table import KEYS, keys_of
 
 CORE = [
     "AllowOfflineTxForUnknownId",
@@ -93,8 +93,8 @@ def test_access_is_what_the_standard_says(name: str, access: Access) -> None:
         ("CertificateSignedMaxChainSize", "10000", "10000"),
         ("CpoName", "x" * 64, "x" * 64),
         ("CpoName", "Ladestrom Zürich, Inc.", "Ladestrom Zürich, Inc."),
-        ("AuthorizationKey", "4F43415F4F4354545F61646D696E5F74657374", "4f43415f4f4354545f61646d696e5f74657374"),
-        ("AuthorizationKey", "aB" * 16, "ab" * 16),
+        ("AuthorizationKey", "4F43415F4F4354545F61646D696E5F74657374", "4F43415F4F4354545F61646D696E5F74657374"),
+        ("AuthorizationKey", "aB" * 16, "aB" * 16),
         ("AuthorizationKey", "00" * 20, "00" * 20),
         ("MeterValuesSampledData", "", ""),
         ("MeterValuesSampledData", "Voltage.L1, SoC,Voltage.l1", "Voltage.L1,SoC"),
@@ -165,3 +165,21 @@ def test_a_value_that_is_kept_is_taken_again_and_stays_the_same(name: str, value
 def test_no_reason_repeats_a_password_that_was_refused(value: str) -> None:
     reason = KEYS["AuthorizationKey"].check(value)
     assert reason is None or len(value) < 8 or value not in reason
+
+
+@pytest.mark.parametrize("text", ["sixteen letters!", "twenty letters: so!!", "zwölf Zeichen: ü"])
+def test_a_plain_text_is_a_secret_only_where_that_is_tolerated(text: str) -> None:
+    strict, tolerant = (keys_of(text_passwords=tolerated)["AuthorizationKey"] for tolerated in (False, True))
+    assert strict.check(text) is not None
+    assert tolerant.check(text) is None
+    assert tolerant.canonical(text) == text.encode().hex()
+
+
+@pytest.mark.parametrize("value", ["ab" * 16, "aB" * 20])
+def test_hex_stays_hex_where_a_text_is_tolerated(value: str) -> None:
+    assert keys_of(text_passwords=True)["AuthorizationKey"].canonical(value) == value
+
+
+@pytest.mark.parametrize("value", ["fifteen letters", "twenty-one letters it", "sixteen letters\n", "zz" * 16])
+def test_a_text_of_another_length_is_no_secret(value: str) -> None:
+    assert keys_of(text_passwords=True)["AuthorizationKey"].check(value) is not None

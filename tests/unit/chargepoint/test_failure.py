@@ -9,6 +9,7 @@ from websockets.http11 import Response
 
 from chargepoint.failure import ConnectionFailed, Failure, WrongSubprotocol, failure_of
 from security.event import SecurityEventType
+from security.fallback import Outcome
 from security.tls_fault import TlsFault
 
 INVALID_CERTIFICATE = SecurityEventType.INVALID_CENTRAL_SYSTEM_CERTIFICATE
@@ -17,6 +18,10 @@ INVALID_CERTIFICATE = SecurityEventType.INVALID_CENTRAL_SYSTEM_CERTIFICATE
 def caused(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error
+
+
+def refused_with(status: int) -> exceptions.InvalidStatus:
+    return exceptions.InvalidStatus(Response(status, "No", Headers()))
 
 
 WORDS: Mapping[str, tuple[Exception, str]] = {
@@ -52,7 +57,33 @@ def test_each_failure_has_words_and_advice_and_is_no_security_event(error: Excep
 
 def test_a_fault_of_tls_keeps_its_event_and_its_peer() -> None:
     fault = TlsFault("expired", advice="renew", event=INVALID_CERTIFICATE, peer="CN=cs")
-    assert failure_of(fault) == Failure("expired", "renew", INVALID_CERTIFICATE, "CN=cs")
+    assert failure_of(fault) == Failure("expired", "renew", INVALID_CERTIFICATE, "CN=cs", Outcome.PEER_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (refused_with(401), Outcome.REFUSED),
+        (refused_with(403), Outcome.REFUSED),
+        (refused_with(404), Outcome.NO_OCPP),
+        (refused_with(302), Outcome.NO_OCPP),
+        (refused_with(503), Outcome.NO_OCPP),
+        (WrongSubprotocol(), Outcome.NO_OCPP),
+        (exceptions.NegotiationError("other"), Outcome.NO_OCPP),
+        (exceptions.InvalidUpgrade("Upgrade"), Outcome.NO_OCPP),
+        (TimeoutError(), Outcome.NO_ANSWER),
+        (ConnectionRefusedError(111, "refused"), Outcome.NO_ANSWER),
+        (exceptions.InvalidProxyStatus(refused_with(403).response), Outcome.NO_ANSWER),
+        (
+            TlsFault("unknown ca", advice="", event=SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CENTRAL_SYSTEM),
+            Outcome.CERTIFICATE_REFUSED,
+        ),
+        (TlsFault("old TLS", advice="", event=SecurityEventType.INVALID_TLS_VERSION), Outcome.PEER_REFUSED),
+        (TlsFault("cut", advice="", event=None), Outcome.NO_ANSWER),
+    ],
+)
+def test_tells_what_a_failure_means_for_credentials_on_trial(error: Exception, outcome: Outcome) -> None:
+    assert failure_of(error).outcome is outcome
 
 
 def test_a_tls_alert_is_found_below_the_missing_http_answer() -> None:

@@ -79,7 +79,7 @@ async def test_configure_may_lower_the_profile_and_is_recorded_without_the_value
         assert foundation.configuration.integer("SecurityProfile") == 0
         secret = foundation.configuration.authorization_key()
         assert secret is not None
-        assert secret.reveal() == bytes.fromhex(KEY)
+        assert secret.reveal() == KEY.encode()
         assert await _recorded(foundation) == [
             "AuthorizationKey set by a local command",
             "SecurityProfile set by a local command",

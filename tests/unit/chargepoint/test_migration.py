@@ -167,4 +167,6 @@ async def test_the_tables_of_this_release_are_made(tmp_path: Path) -> None:
     assert number(path, "PRAGMA user_version") == len(MIGRATIONS)
     with closing(sqlite3.connect(path)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"schema_mark", "clock_floor", "configuration", "boot", "security_event"}
+    assert tables == {
+        "schema_mark", "clock_floor", "configuration", "boot", "security_event", "configuration_trial",
+    }  # fmt: skip

@@ -1,0 +1,92 @@
+"""A wish to change a configuration key, what came of it, and the trial that a new credential is put on.
+
+Plain data; Pure.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from chargepoint.configuration_key import Effect
+from security.secret import Secret
+
+Value = str | Secret
+
+
+class Origin(StrEnum):
+    """Who wants a change."""
+
+    CENTRAL_SYSTEM = "the Central System"
+    LOCAL = "a local command"
+
+
+class ChangeStatus(StrEnum):
+    """What ChangeConfiguration.conf says."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    REBOOT_REQUIRED = "RebootRequired"
+    NOT_SUPPORTED = "NotSupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The outcome of a wish to change a key.
+
+    Attributes:
+        status: what ChangeConfiguration.conf says.
+        key: the exact name, or what was asked for where there is no such key.
+        effect: when the new value takes effect.
+        reason: why it was refused, for people, without the value; None where it was not.
+    """
+
+    status: ChangeStatus
+    key: str
+    effect: Effect = Effect.LIVE
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTrial:
+    """A key whose value has not proved itself yet (security/fallback.py).
+
+    Attributes:
+        other: the value that worked last; once fallen back, the one that is to have another chance.
+        fell_back: the value that worked last is held again.
+        tries: how often the held value has failed, as far as that is on the disk.
+        time: spent on them.
+    """
+
+    other: Value
+    fell_back: bool = False
+    tries: int = 0
+    time: timedelta = timedelta()
+
+
+# A local command that sets the profile is definite: in a workshop without a network the Charge Point would else go back
+# to a weaker one by itself. A password is undone only where the Central System refuses it and takes the previous one
+# (docs/decisions/0079-what-a-local-command-sets.md).
+ON_TRIAL: Final = {
+    "SecurityProfile": frozenset({Origin.CENTRAL_SYSTEM}),
+    "AuthorizationKey": frozenset({Origin.CENTRAL_SYSTEM, Origin.LOCAL}),
+}
+"""The keys whose new value is put on trial, by whom it is set."""
+
+
+def trial_of(name: str, new: Value, *, held: Value | None, before: KeyTrial | None, origin: Origin) -> KeyTrial | None:
+    """Say which trial begins with a change, None where none does.
+
+    A further change in a trial keeps the value that worked last; a change back to it ends the trial.
+
+    Args:
+        name: the exact name of the key.
+        new: the value that it is to get.
+        held: the value that it has.
+        before: the trial that it is on.
+        origin: who wants the change.
+    """
+    if origin not in ON_TRIAL.get(name, ()):
+        return None
+    worked = before.other if before is not None and not before.fell_back else held
+    return None if worked is None or worked == new else KeyTrial(worked)
