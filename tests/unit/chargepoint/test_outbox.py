@@ -36,7 +36,7 @@ def wire() -> Wire:
 @pytest.fixture
 def outbox() -> Outbox:
     outbox = Outbox()
-    outbox.open_only(Lane)
+    outbox.open_only(list(Lane))
     return outbox
 
 
@@ -100,7 +100,7 @@ async def test_a_closed_lane_waits_until_it_is_opened(outbox: Outbox, wire: Wire
     assert wire.sent == []
     assert outbox.waiting() == 1
     wire.answer("ok")
-    outbox.open_only(Lane)
+    outbox.open_only(list(Lane))
     assert await status == "ok"
     await _end(runner)
 
