@@ -11,6 +11,7 @@ Everything else is a task of one link (session.py, rpc.py) or of one client of t
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from contextlib import suppress
@@ -128,6 +129,8 @@ class Agent:
         """
         try:
             await self._begin()
+            # Modules, tables and the agent itself never become garbage: the collector need not look at them again.
+            gc.freeze()
             async with asyncio.TaskGroup() as tasks:
                 connection = tasks.create_task(self.connection.run(self._converse), name="connection")
                 free_space = tasks.create_task(self._free_space.watch(), name="free space")

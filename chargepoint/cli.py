@@ -7,6 +7,7 @@ Not done here: the work. What only some commands need is imported by them alone.
 # ruff: noqa: T201 - a command line prints
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -91,8 +92,10 @@ def _run(options: argparse.Namespace) -> int:
         settings = load(_config_path(options))
         for warning in settings.warnings:
             logger.warning("%s", warning)
+        gc.disable()  # what is imported stays: a tenth of the start would go into looking for garbage in it
         from chargepoint import agent  # not before the configuration is known to be good: it is the heavy part
 
+        gc.enable()
         return _complete(agent.run(settings))
     except SettingsError as error:
         for mistake in error.mistakes:

@@ -20,7 +20,7 @@ a trial (fallback.py), the rows on the disk (configuration_store.py).
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self, TypeVar
@@ -100,6 +100,7 @@ class Configuration:
         self._missing_prerequisite = missing_prerequisite
         self._keys = keys
         self._exact_names = {name.lower(): name for name in keys}
+        self._shown: dict[str, Known] = {}  # what was listed last: a Central System asks for all keys again and again
         self._subscribers: dict[str, list[Callable[[], None]]] = {}
         self._changing = asyncio.Lock()
         self._allowance = Allowance(MAX_CHANGES, CHANGE_INTERVAL)
@@ -180,14 +181,16 @@ class Configuration:
         """Return the trial that a key is on, None where its value has proved itself."""
         return self._trials.get(name)
 
-    def listing(self, wanted: Iterable[str] | None = None) -> Listing:
+    def listing(self, wanted: Collection[str] | None = None) -> Listing:
         """Return keys with their values as GetConfiguration.conf shows them; a write-only one has no value (A01.FR.12).
 
         Args:
             wanted: names in either case, each listed once in this order; none or None: all keys in the order of the
             table.
         """
-        names = tuple(wanted or self._keys)
+        if not wanted:
+            return Listing(tuple(map(self._known, self._keys.values())), ())
+        names = tuple(wanted)
         found = dict.fromkeys(self._exact_names[name.lower()] for name in names if name.lower() in self._exact_names)
         unknown = {name.lower(): name for name in names if name.lower() not in self._exact_names}
         return Listing(tuple(self._known(self._keys[name]) for name in found), tuple(unknown.values()))
@@ -354,4 +357,8 @@ class Configuration:
 
     def _known(self, key: Key) -> Known:
         value = None if key.access is Access.WRITE else self._held(key)
-        return Known(key.name, key.access is Access.READ, None if isinstance(value, Secret) else value)
+        shown = None if isinstance(value, Secret) else value
+        known = self._shown.get(key.name)
+        if known is None or known.value != shown:
+            known = self._shown[key.name] = Known(key.name, key.access is Access.READ, shown)
+        return known
