@@ -4,6 +4,7 @@ Tasks of the agent, all started by `Agent.live` and cancelled by it:
 
     connection   opens link after link and has the session converse over each; only a fault of ours ends it, and then
                  the agent, so that the service manager starts it anew
+    certificate  asks for the next Charge Point certificate in time, and has it presented when its time has come
     free space   raises MemoryExhaustion when the disk of the state directory fills
     watchdog     tells the service manager that the event loop lives; ends at once where there is none
 
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from chargepoint import __version__, systemd
 from chargepoint.answer_memory import AnswerMemory
+from chargepoint.attempt import Attempt
 from chargepoint.boot import BootRecord
 from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
@@ -34,6 +36,7 @@ from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notice
 from chargepoint.link import Link
 from chargepoint.outbox import Lane
 from chargepoint.payload import call
+from chargepoint.renewal import Renewal
 from chargepoint.rpc import Exchange, Limits, Serve
 from chargepoint.schema import Tolerance
 from chargepoint.session import Session
@@ -42,6 +45,7 @@ from chargepoint.state import StateUnusable
 from chargepoint.thread import DaemonThreads
 from chargepoint.timekeeper import Timekeeper
 from security.event import SecurityEventType
+from security.fallback import Outcome
 
 ORDERLY_END: Final = timedelta(seconds=3)  #: time; of the 5 s after SIGTERM (the contract), 2 are left to a slow disk
 MAX_EVENTS_WAITING: Final = 32  #: notices of the board whose security event is being recorded; a sensor may chatter
@@ -82,6 +86,15 @@ class Agent:
         self.foundation = foundation
         settings, clock, events = foundation.settings, foundation.clock, foundation.events
         self.connectors = Connectors(settings.charge_point.connectors, clock.now())
+        self.renewal = Renewal(
+            foundation.enrolment,
+            installer=foundation.installer,
+            events=events,
+            configuration=foundation.configuration,
+            clock=clock,
+            serial_number=settings.charge_point.serial_number,
+            repeat=settings.security.renewal_repeat,
+        )
         self.connection = Connection(
             foundation.planner.plan,
             settings=settings.connection,
@@ -89,7 +102,7 @@ class Agent:
             system_trust_store=settings.interop.system_trust_store,
             clock=clock,
             raise_event=events.raise_or_count,
-            note_outcome=foundation.fallback.note,
+            note_outcome=self._note_outcome,
         )
         self.session = Session(
             settings=settings.session,
@@ -100,6 +113,8 @@ class Agent:
             timekeeper=Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step),
             open_exchange=self._open_exchange,
         )
+        for lane, source in self.renewal.sources.items():
+            self.session.attach(lane, source)
         self.event_delivery = self._event_delivery()
         self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
         foundation.database.subscribe_full(self._free_space.notice_full)
@@ -110,6 +125,7 @@ class Agent:
                 connectors=self.connectors,
                 session=self.session,
                 installer=foundation.installer,
+                renewal=self.renewal,
                 root_in_use=lambda: self.connection.root_in_use,
                 reset=self.reset,
                 reconnect=self.connection.reconnect,
@@ -133,12 +149,16 @@ class Agent:
             gc.freeze()
             async with asyncio.TaskGroup() as tasks:
                 connection = tasks.create_task(self.connection.run(self._converse), name="connection")
+                certificate = tasks.create_task(
+                    self.renewal.watch(lambda: self.connection.attempt_in_use, self.connection.reconnect),
+                    name="certificate",
+                )
                 free_space = tasks.create_task(self._free_space.watch(), name="free space")
                 watchdog = tasks.create_task(systemd.feed_watchdog(), name="watchdog")
                 systemd.notify("READY=1")
                 await self._ended.wait()
                 await self._take_leave()
-                for task in (connection, free_space, watchdog):
+                for task in (connection, certificate, free_space, watchdog):
                     task.cancel()
         finally:
             await self._end()
@@ -202,6 +222,10 @@ class Agent:
         if self._recording:
             await asyncio.wait(self._recording)
 
+    async def _note_outcome(self, attempt: Attempt, outcome: Outcome) -> bool:
+        await self.renewal.note_outcome(attempt, outcome)
+        return await self.foundation.fallback.note(attempt, outcome)
+
     async def _converse(self, link: Link) -> None:
         await self.foundation.installer.confirm_root(link.peer.root if link.peer else None)  # M05.FR.12
         await self.session.keep(link, self._serve)
@@ -261,6 +285,7 @@ class Agent:
             session=self.session,
             connectors=self.connectors,
             event_delivery=self.event_delivery,
+            renewal=self.renewal,
         )
         return ControlServer(control.socket, control.group, methods.table())
 

@@ -28,7 +28,7 @@ from chargepoint.state import StateUnusable
 T = TypeVar("T")
 
 CONFIG_VARIABLE: Final = "CHARGEPOINT_CONFIG"
-CERTIFICATE_USES: Final = ("central-system-root", "manufacturer-root", "charge-point-certificate")
+CERTIFICATE_USES: Final = ("central-system-root", "manufacturer-root", "charge-point-root", "charge-point-certificate")
 SECRET_KEYS: Final = frozenset(key.name.lower() for key in KEYS.values() if key.kind is Kind.SECRET)
 """Configuration keys whose value is not shown, in lower case."""
 SET: Final = ("Accepted", "RebootRequired")

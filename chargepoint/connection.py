@@ -180,6 +180,11 @@ class Connection:
         peer = self._link.peer if self._link else None
         return peer.root if peer else None
 
+    @property
+    def attempt_in_use(self) -> Attempt | None:
+        """What the open link was made with; None without a link."""
+        return self._attempt if self._link else None
+
     def status(self) -> dict[str, Any]:
         """Tell people and programs what the connection is at; all values are plain JSON."""
         attempt = self._attempt

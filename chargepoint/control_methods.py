@@ -18,6 +18,7 @@ from chargepoint.foundation import Foundation
 from chargepoint.installation import Use
 from chargepoint.outbox import OutboxFull
 from chargepoint.payload import call
+from chargepoint.renewal import Renewal
 from chargepoint.rpc import CallFailed
 from chargepoint.session import NotAccepted, Session
 from logs.security_log import MAX_READ_EVENTS
@@ -37,6 +38,7 @@ class ControlMethods:
         session: asked for its status, and to say something.
         connectors: asked for their status.
         event_delivery: asked whether it rests.
+        renewal: asked for its status, and told of a new certificate.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class ControlMethods:
         session: Session,
         connectors: Connectors,
         event_delivery: EventDelivery,
+        renewal: Renewal,
     ) -> None:
         self._foundation = foundation
         self._connection = connection
         self._session = session
         self._connectors = connectors
         self._event_delivery = event_delivery
+        self._renewal = renewal
 
     def table(self) -> Mapping[str, Method]:
         """Return every method under its name."""
@@ -85,8 +89,9 @@ class ControlMethods:
             "clock": {"now": write_date_time(foundation.clock.now()), "is_set": foundation.clock.is_set},
             "certificates": {
                 **{domain: len(certificates) for domain, certificates in foundation.certificates.listing().items()},
-                "notes": foundation.installer.notes(),
+                "notes": [*foundation.installer.notes(), *self._renewal.notes()],
             },
+            "charge_point_certificate": self._renewal.status(),
             "queued_messages": self._session.waiting,
             "queued_events": await foundation.event_queue.count(),
             "event_delivery": self._event_delivery_status(),
@@ -150,6 +155,7 @@ class ControlMethods:
             raise ControlError(str(error), code=INVALID_PARAMS) from error
         if not outcome.accepted:
             raise ControlError(f"{outcome.result}: {outcome.reason}", data={"result": outcome.result})
+        self._renewal.notice()
         return {"result": outcome.result}
 
     async def set_configuration(self, values: dict[str, str]) -> dict[str, str]:

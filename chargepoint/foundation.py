@@ -21,14 +21,17 @@ from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
 from chargepoint.planner import Planner
-from chargepoint.settings import Settings
+from chargepoint.settings import SecuritySettings, Settings
 from chargepoint.state import StateDirectory, StateUnusable
 from chargepoint.state_schema import MIGRATIONS
 from logs.event_queue import EventQueue
 from logs.security_log import SecurityLog
+from security.enrolment import Enrolment
 from security.errors import DurableError
 from security.event import SecurityEventType
 from security.fallback import Bounds
+from security.keys import FileKeys, KeyStore, KeyType
+from security.provider_keys import ProviderKeys
 from security.store import CertificateStore, Policy
 
 _log = logging.getLogger(__name__)
@@ -48,6 +51,7 @@ class Foundation:
     events: EventDoor
     configuration: Configuration
     certificates: CertificateStore
+    enrolment: Enrolment
     installer: Installer
     planner: Planner
     fallback: Fallback
@@ -100,7 +104,8 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             Bounds(settings.security.profile_trial_attempts, settings.security.profile_trial),
             key_as_text=settings.interop.authorization_key_as_hex_text,
         )
-        planner = Planner(settings, configuration, fallback, certificates, clock)
+        enrolment = await _open_enrolment(certificates, settings.security, events)
+        planner = Planner(settings, configuration, fallback, certificates, enrolment, clock)
         installer = Installer(certificates, events, clock, settings.charge_point)
         stack.push_async_callback(installer.close)
         await installer.provision(settings.provisioning)
@@ -115,6 +120,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             events=events,
             configuration=configuration,
             certificates=certificates,
+            enrolment=enrolment,
             installer=installer,
             planner=planner,
             fallback=fallback,
@@ -140,6 +146,26 @@ async def _open_certificates(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {damage}"
         )
     return store
+
+
+def _open_keys(settings: SecuritySettings) -> KeyStore:
+    key_type = KeyType(settings.key_type)
+    if not settings.key_provider:
+        return FileKeys(key_type)
+    return ProviderKeys(key_type, settings.key_provider, settings.key_uri)
+
+
+async def _open_enrolment(certificates: CertificateStore, settings: SecuritySettings, events: EventDoor) -> Enrolment:
+    try:
+        enrolment = await asyncio.to_thread(Enrolment.open, certificates, _open_keys(settings))
+    except DurableError as error:
+        raise StateUnusable(Path(error.path), error.what, error.advice) from error
+    if enrolment.damage is not None:
+        _log.error("%s", enrolment.damage)
+        await events.raise_event(
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {enrolment.damage}"
+        )
+    return enrolment
 
 
 async def _keep_floor(floor: Floor, clock: Clock) -> None:

@@ -37,12 +37,14 @@ class Use(StrEnum):
 
     CENTRAL_SYSTEM_ROOT = "central-system-root"
     MANUFACTURER_ROOT = "manufacturer-root"
+    CHARGE_POINT_ROOT = "charge-point-root"
     CHARGE_POINT_CERTIFICATE = "charge-point-certificate"
 
 
 _DOMAINS: Final = {
     Use.CENTRAL_SYSTEM_ROOT: CaDomain.CENTRAL_SYSTEM,
     Use.MANUFACTURER_ROOT: CaDomain.MANUFACTURER,
+    Use.CHARGE_POINT_ROOT: CaDomain.CHARGE_POINT_ISSUER,
 }
 
 # What M04 says of the last root of each kind.
@@ -153,6 +155,7 @@ class Installer:
             for use, files in (
                 (Use.CENTRAL_SYSTEM_ROOT, settings.central_system_roots),
                 (Use.MANUFACTURER_ROOT, settings.manufacturer_roots),
+                (Use.CHARGE_POINT_ROOT, settings.charge_point_roots),
             )
             for provisioned in provisioning.install_roots(_DOMAINS[use], files, now)
         ]

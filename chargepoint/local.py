@@ -149,7 +149,7 @@ def _forget_files(settings: Settings) -> None:
     """Remove every file below the state directory but the database; empty directories harm nobody and stay."""
     directory, given = settings.state.directory, settings.provisioning
     # A bench may keep config.toml beside the state. It is the installer's, and so are the files that it names.
-    ours_not = {settings.path, *given.central_system_roots, *given.manufacturer_roots}
+    ours_not = {settings.path, *given.central_system_roots, *given.manufacturer_roots, *given.charge_point_roots}
     ours_not |= {path for path in (given.certificate, given.private_key) if path is not None}
     kept = {path.resolve() for path in ours_not} | {directory.resolve() / name for name in KEPT_FILES}
     for path in sorted(directory.rglob("*")):

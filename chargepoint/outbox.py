@@ -27,6 +27,7 @@ class Lane(Enum):
     TRIGGERED = "triggered"
     STATUS = "status"
     SECURITY_EVENT = "security event"
+    CERTIFICATE = "certificate request"
     HEARTBEAT = "heartbeat"
     LOCAL = "local"
 

@@ -26,6 +26,8 @@ def check_provisioning(provisioning: ProvisioningSettings, mistakes: MistakeList
         _read_certificates("central_system_roots", root, mistakes)
     for root in provisioning.manufacturer_roots:
         _read_certificates("manufacturer_roots", root, mistakes)
+    for root in provisioning.charge_point_roots:
+        _read_certificates("charge_point_roots", root, mistakes)
     certificate, private_key = provisioning.certificate, provisioning.private_key
     if certificate is not None and private_key is not None:
         _check_pair(certificate, private_key, mistakes)

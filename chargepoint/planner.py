@@ -5,7 +5,7 @@ switched. The same attempt, made for a profile that is only wanted, tells what a
 (A05.FR.02 to A05.FR.04).
 
 Not done here: connecting, trying the fallback root (link.py), deciding whose turn it is where a profile or a password
-is on trial (fallback.py).
+(fallback.py), or a Charge Point certificate (security/enrolment.py) is on trial.
 """
 
 from dataclasses import replace
@@ -16,6 +16,7 @@ from chargepoint.clock import Clock
 from chargepoint.configuration import Configuration
 from chargepoint.fallback import Fallback
 from chargepoint.settings import Settings
+from security.enrolment import Enrolment
 from security.profile import SecurityProfile, url_for
 from security.store import CaDomain, CertificateStore
 
@@ -27,7 +28,8 @@ class Planner:
         settings: identity, addresses and concessions.
         configuration: the rule for wildcards.
         fallback: profile and password.
-        certificates: roots and the Charge Point certificate.
+        certificates: the roots.
+        enrolment: the Charge Point certificate.
         clock: says which certificates are valid.
     """
 
@@ -37,12 +39,14 @@ class Planner:
         configuration: Configuration,
         fallback: Fallback,
         certificates: CertificateStore,
+        enrolment: Enrolment,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._configuration = configuration
         self._fallback = fallback
         self._certificates = certificates
+        self._enrolment = enrolment
         self._clock = clock
 
     async def plan(self) -> Attempt:
@@ -57,7 +61,7 @@ class Planner:
         """
         now = self._clock.now() if self._clock.is_set else None
         attempt = self._attempt(SecurityProfile(target))
-        own = self._certificates.charge_point_certificate(now)
+        own = self._enrolment.choose(now)
         usable = replace(
             attempt,
             roots=tuple(
@@ -82,9 +86,7 @@ class Planner:
             identity=self._settings.charge_point.identity,
             authorization_key=password,
             roots=self._certificates.root_pems(CaDomain.CENTRAL_SYSTEM),
-            client_certificate=self._certificates.charge_point_certificate(
-                self._clock.now() if self._clock.is_set else None
-            ),
+            client_certificate=self._enrolment.choose(self._clock.now() if self._clock.is_set else None),
             tls_server_name=address.tls_server_name,
             allow_wildcards=self._configuration.boolean("AllowCentralSystemTLSWildcards"),
             fallback_roots=(fallback.pem.encode("ascii"),) if fallback else (),

@@ -202,7 +202,8 @@ class Session:
         return serve_and_note
 
     async def _deliver(self, lane: Lane, source: Source) -> None:
-        await self._accepted.wait()
+        if lane is not Lane.TRIGGERED:  # what was triggered may go while Pending (A00.FR.806): its lane is open then
+            await self._accepted.wait()
         await source.deliver(lambda request: self._outbox.send(request, lane))
 
     async def _keep_up(self, exchange: Exchange) -> None:

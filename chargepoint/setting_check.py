@@ -114,3 +114,12 @@ def check_event_type(event_type: str) -> str | None:
     """Judge the type of a security event: a name of section 8 in its own spelling, any other is a vendor's."""
     spelling = {known.lower(): known for known in CATALOGUE}.get(event_type.lower(), event_type)
     return None if event_type == spelling else f"is spelt {spelling} in section 8 of the white paper"
+
+
+def check_key_uri(uri: str) -> str | None:
+    """Judge the URI of a PKCS#11 token (RFC 7512); the PIN stands in OpenSSL's configuration, and in no other file."""
+    if not uri:
+        return None
+    if not uri.startswith("pkcs11:") or not uri.isascii() or " " in uri:
+        return "must be a URI that begins with pkcs11: and is ASCII without spaces"
+    return "must not hold the PIN, which OpenSSL's configuration tells the provider" if "pin-value" in uri else None

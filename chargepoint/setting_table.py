@@ -15,6 +15,7 @@ from chargepoint.setting import setting
 from chargepoint.setting_check import (
     check_event_type,
     check_identity,
+    check_key_uri,
     check_proxy,
     check_serial_number,
     check_server_name,
@@ -98,6 +99,9 @@ class ProvisioningSettings:
 
     central_system_roots: tuple[Path, ...] = setting((), why="roots of the operator (CentralSystemRootCertificate)")
     manufacturer_roots: tuple[Path, ...] = setting((), why="roots of firmware signing (ManufacturerRootCertificate)")
+    charge_point_roots: tuple[Path, ...] = setting(
+        (), why="for Charge Point certificates only, where the Central System's own comes from another authority"
+    )
     certificate: Path | None = setting(None, why="Charge Point certificate, its chain may follow; profile 3")
     private_key: Path | None = setting(None, why="the unencrypted key of that certificate")
 
@@ -189,6 +193,18 @@ class SecuritySettings:
     )
     event_attempts: int = setting(
         3, unit="attempts", low=1, high=100, why="a refused event is set aside then; as OCPP 1.6 bounds transactions'"
+    )
+    key_type: Literal["ec-p256", "ec-p384", "rsa-2048", "rsa-3072"] = setting(
+        "ec-p256", why="of new key pairs (A00.FR.501 to 503); quick on small boards, and known to every authority"
+    )
+    key_provider: Literal["", "pkcs11", "tpm2"] = setting(
+        "", why="private keys are files; else they live in hardware that this provider of OpenSSL reaches"
+    )
+    key_uri: str = setting(
+        "", unit="characters", high=255, check=check_key_uri, why="none; with pkcs11 the token for new keys"
+    )
+    renewal_repeat: timedelta = setting(
+        timedelta(), unit="days", low=0, high=30, why="never: an unanswered request is an operator's matter (A02, A03)"
     )
     event_retry: timedelta = setting(
         timedelta(seconds=10), unit="s", low=0.1, high=3600, why="after the first refusal; grows by as much with each"

@@ -198,6 +198,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
             given,
             central_system_roots=tuple(home / root for root in given.central_system_roots),
             manufacturer_roots=tuple(home / root for root in given.manufacturer_roots),
+            charge_point_roots=tuple(home / root for root in given.charge_point_roots),
             certificate=given.certificate and home / given.certificate,
             private_key=given.private_key and home / given.private_key,
         ),
@@ -210,6 +211,7 @@ def _check_together(settings: Settings, mistakes: MistakeList) -> None:
     _check_control(settings.control, mistakes)
     _check_retries(settings.connection, mistakes)
     _check_driver(settings.hardware, mistakes)
+    _check_keys(settings.security, mistakes)
     check_provisioning(settings.provisioning, mistakes)
 
 
@@ -259,6 +261,13 @@ def _check_driver(hardware: HardwareSettings, mistakes: MistakeList) -> None:
     if hardware.driver not in installed:
         reason = "no installed package brings this driver as an entry point of the group chargepoint.hardware"
         mistakes.add("hardware", "driver", hardware.driver, reason)
+
+
+def _check_keys(security: SecuritySettings, mistakes: MistakeList) -> None:
+    wanted = security.key_provider == "pkcs11"
+    if wanted != bool(security.key_uri) and not mistakes.names("security", "key_uri"):
+        reason = "must name the token for key_provider pkcs11" if wanted else "needs key_provider pkcs11 beside it"
+        mistakes.add("security", "key_uri", security.key_uri, reason)
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import BasicConstraints
 from cryptography.x509 import Certificate as X509Certificate
 from cryptography.x509.oid import NameOID, ObjectIdentifier
@@ -111,6 +111,11 @@ class Certificate:
     def organisations(self) -> tuple[str, ...]:
         """O of the subject: none, one or more."""
         return self._texts(NameOID.ORGANIZATION_NAME)
+
+    @property
+    def public_key(self) -> bytes:
+        """SubjectPublicKeyInfo, DER."""
+        return self.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def is_ca(self) -> bool:

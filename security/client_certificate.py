@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-
 from security.certificate import Certificate
 from security.errors import CertificateError
+from security.keys import fingerprint, read_key
 from security.secret import Secret
 
 
@@ -25,13 +23,15 @@ class ClientCertificate:
 
     Attributes:
         certificate_file: the chain in PEM, leaf first.
-        key_file: the private key in PEM.
+        key_file: the private key in PEM, or the name of one that lives in hardware.
         chain: the chain, leaf first.
+        key_place: where the private key lives, in a word, for people.
     """
 
     certificate_file: Path
     key_file: Path
     chain: tuple[Certificate, ...]
+    key_place: str = "file"
 
     @property
     def leaf(self) -> Certificate:
@@ -44,30 +44,22 @@ def match(certificates: Sequence[Certificate], key_pem: Secret) -> tuple[tuple[C
 
     Args:
         certificates: in any order, with or without the root.
-        key_pem: the private key in PEM, not encrypted.
+        key_pem: the private key in PEM, not encrypted, or the name of one that lives in hardware.
 
     Returns:
-        The chain, leaf first and without the root, which the peer has or does not trust, and the key as PKCS #8 in PEM.
+        The chain, leaf first and without the root, which the peer has or does not trust, and the key as it is stored.
 
     Raises:
         CertificateError: the key cannot be read or fits none of them, or one of them does not belong to the chain.
     """
-    try:
-        key = load_pem_private_key(key_pem.reveal(), password=None)
-    except TypeError:
-        raise CertificateError("the private key is encrypted, and nobody could type its password at a start") from None
-    except (ValueError, UnsupportedAlgorithm):
-        # Without the cause: what the parser says of a key is nobody's business.
-        raise CertificateError("the private key is not a key in PEM") from None
-    public_key = key.public_key()
-    leaf = next((one for one in certificates if one.x509.public_key() == public_key), None)
+    public_key, normal = read_key(key_pem)
+    leaf = next((one for one in certificates if fingerprint(one.public_key) == public_key), None)
     if leaf is None:
         raise CertificateError("the private key belongs to none of the certificates")
-    normal = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return _chained(leaf, [one for one in dict.fromkeys(certificates) if one != leaf]), Secret(normal)
+    return _chained(leaf, [one for one in dict.fromkeys(certificates) if one != leaf]), normal
 
 
-def newest(pairs: Sequence[ClientCertificate], now: datetime | None) -> ClientCertificate | None:
+def newest(pairs: Sequence[ClientCertificate], now: datetime | None, *, latest: str = "") -> ClientCertificate | None:
     """Choose the certificate to present: the newest by notBefore of those that are valid (A02.FR.09, A02.FR.08).
 
     Where none is valid, the one that was so last is presented all the same, else the one that will be so first: the
@@ -76,12 +68,14 @@ def newest(pairs: Sequence[ClientCertificate], now: datetime | None) -> ClientCe
     Args:
         pairs: all that is installed.
         now: the agent's time; None while its clock is not set: then no date counts but notBefore.
+        latest: fingerprint of the one that came last: it wins where an authority begins all of a day at its midnight.
     """
 
-    def rank(pair: ClientCertificate) -> tuple[bool, bool, float]:
+    def rank(pair: ClientCertificate) -> tuple[bool, bool, float, bool]:
         leaf, began_at = pair.leaf, pair.leaf.not_before.timestamp()
         begun = leaf.has_begun(now)
-        return begun and not leaf.has_expired(now), begun, began_at if begun else -began_at
+        valid = begun and not leaf.has_expired(now)
+        return valid, begun, began_at if begun else -began_at, leaf.fingerprint == latest
 
     return max(pairs, key=rank, default=None)
 

@@ -2,6 +2,7 @@
 
 SecurityError
 ├── CertificateError     a certificate, a chain or a key that was handed in is not acceptable
+├── KeyStoreError        a private key cannot be made or used where private keys live (security/keys.py)
 ├── DurableError         the disk did not do what it was told (security/durable.py)
 │   ├── StorageFull      no space, or no quota, is left
 │   ├── StorageReadOnly  nothing may be changed there
@@ -19,6 +20,18 @@ class CertificateError(SecurityError):
 
     Attributes:
         reason: why, in one line, without a word of what came in.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeyStoreError(SecurityError):
+    """Raised when a key pair cannot be made, or a private key not be used.
+
+    Attributes:
+        reason: why, in one line, without a secret.
     """
 
     def __init__(self, reason: str) -> None:

@@ -24,7 +24,7 @@ part in the try (`takes_part`) is not judged by it.
 Pure: the time that a try took is handed in.
 
 Not done here: keeping the values and the trials (chargepoint/configuration.py), choosing among more than two
-certificates (client_certificate.py), the roots (store.py).
+certificates (certificate_life.py), the roots (store.py).
 """
 
 from collections.abc import Mapping

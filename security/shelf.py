@@ -11,13 +11,14 @@ goes on. A new certificate is a new name, so nothing that is good is ever overwr
 Not done here: the rules of what may be installed, and keeping two writers apart (store.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from security import durable
 from security.certificate import MAX_PEM_CHARACTERS, Certificate, parse_chain
 from security.client_certificate import ClientCertificate, match
 from security.errors import CertificateError, DurableError
+from security.keys import place_of
 from security.root import MAX_FILE_BYTES, Root
 from security.root_set import RootSet
 from security.secret import Secret
@@ -133,10 +134,19 @@ class PairShelf:
             DurableError: the pair does not count.
         """
         durable.make_directory(self._directory)
-        pair = self._files(chain)
+        pair = self._files(chain, place_of(key_pem))
         durable.write(pair.key_file, key_pem.reveal())
         durable.write(pair.certificate_file, "".join(one.pem for one in chain).encode("ascii"))
         return pair
+
+    def remove(self, pair: ClientCertificate) -> None:
+        """Remove a chain and its key durably; the chain goes first, so that no chain is ever without its key.
+
+        Raises:
+            DurableError: one or both are still there.
+        """
+        durable.remove(pair.certificate_file)
+        durable.remove(pair.key_file)
 
     def _collect_keys(self) -> None:
         names = [path.name for path in durable.files(self._directory, suffix="")]
@@ -151,15 +161,17 @@ class PairShelf:
         pair = self._files(chain)
         if not pair.key_file.exists():
             raise CertificateError("its private key is not there")
-        match(chain, Secret(durable.read(pair.key_file, limit_bytes=MAX_PEM_CHARACTERS)))
-        return pair
+        key = Secret(durable.read(pair.key_file, limit_bytes=MAX_PEM_CHARACTERS))
+        match(chain, key)
+        return replace(pair, key_place=place_of(key))
 
-    def _files(self, chain: tuple[Certificate, ...]) -> ClientCertificate:
+    def _files(self, chain: tuple[Certificate, ...], key_place: str = "") -> ClientCertificate:
         name = chain[0].fingerprint
         return ClientCertificate(
             certificate_file=self._directory / f"{name}{_CERTIFICATE_SUFFIX}",
             key_file=self._directory / f"{name}{_KEY_SUFFIX}",
             chain=chain,
+            key_place=key_place,
         )
 
 

@@ -38,12 +38,16 @@ MAX_CHARGE_POINT_CERTIFICATES: Final = 10  #: certificates; one in use, one to c
 
 
 class CaDomain(StrEnum):
-    """Whom a root vouches for; the value is the name of its directory."""
+    """Whom a root vouches for; the value is the name of its directory.
+
+    The Central System's roots vouch for Charge Point certificates too; those of CHARGE_POINT_ISSUER for nothing else.
+    """
 
     CENTRAL_SYSTEM = "central_system"
     MANUFACTURER = "manufacturer"
     V2G = "v2g"
     MO = "mo"
+    CHARGE_POINT_ISSUER = "charge_point_roots"
 
 
 CHARGE_POINT: Final = "charge_point"
@@ -122,10 +126,15 @@ class CertificateStore:
         """
         return newest(self._pairs, now)
 
+    @property
+    def charge_point_certificates(self) -> tuple[ClientCertificate, ...]:
+        """All Charge Point certificates with their keys, oldest first."""
+        return self._pairs
+
     def listing(self) -> dict[str, list[dict[str, object]]]:
         """Return all that is installed, by domain, as plain data for people and for the control socket."""
         listed = {domain.value: [*_described_roots(tree)] for domain, tree in self._trees.items()}
-        listed[CHARGE_POINT] = [_described(pair.leaf) for pair in self._pairs]
+        listed[CHARGE_POINT] = [_described(pair.leaf) | {"key_place": pair.key_place} for pair in self._pairs]
         return listed
 
     def install_root(self, domain: CaDomain, pem: str, now: datetime | None) -> Installation:
@@ -235,6 +244,18 @@ class CertificateStore:
                     self._load_pairs()  # show what is on the disk
                 return Refusal(InstallResult.WRITE_ERROR, str(error)).of(chain[0], remarks)
             return outcome
+
+    def remove_charge_point_certificate(self, pair: ClientCertificate) -> None:
+        """Remove a Charge Point certificate with its chain and its key; one that is not there is no error.
+
+        Raises:
+            DurableError: it is still there, or its key is, which the next `open` collects.
+        """
+        with self._lock:
+            try:
+                self._pair_shelf.remove(pair)
+            finally:
+                self._load_pairs()
 
     def _put_pair(self, others: tuple[ClientCertificate, ...], chain: tuple[Certificate, ...], key: Secret) -> None:
         durable.make_directory(self.directory)

@@ -22,12 +22,15 @@ from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.simulated import SimulatedHardware
 from chargepoint.installation import Installer
 from chargepoint.payload import call
+from chargepoint.renewal import Renewal
 from chargepoint.rpc import AnswerMemory, Exchange, Limits
 from chargepoint.session import Session
 from chargepoint.settings import ChargePointSettings, HardwareSettings, SessionSettings
 from chargepoint.state_schema import MIGRATIONS
 from chargepoint.timekeeper import Timekeeper
 from logs.security_log import SecurityLog
+from security.enrolment import Enrolment
+from security.keys import FileKeys
 from security.store import CertificateStore
 from tests.exchange import Pipe
 
@@ -100,7 +103,9 @@ class Stage:
         self.hardware = SimulatedHardware(HardwareSettings(), connectors, directory)
         self.memory = AnswerMemory()
         about = ChargePointSettings(identity="CP001", vendor="Vendor", model="Model", serial_number="SN-0001")
-        self.installer = Installer(CertificateStore.open(directory / "certificates"), self.events, self.clock, about)
+        certificates = CertificateStore.open(directory / "certificates")
+        self.installer = Installer(certificates, self.events, self.clock, about)
+        self.enrolment = Enrolment.open(certificates, FileKeys())
         self._database = database
         self._keeping: asyncio.Task[None] | None = None
 
@@ -122,12 +127,24 @@ class Stage:
             timekeeper=timekeeper,
             open_exchange=self._open_exchange,
         )
+        self.renewal = Renewal(
+            self.enrolment,
+            installer=self.installer,
+            events=self.events,
+            configuration=self.configuration,
+            clock=self.clock,
+            serial_number="SN-0001",
+            repeat=timedelta(),
+        )
+        for lane, source in self.renewal.sources.items():
+            self.session.attach(lane, source)
         self.serve = serve_with(
             Domain(
                 configuration=self.configuration,
                 connectors=self.connectors,
                 session=self.session,
                 installer=self.installer,
+                renewal=self.renewal,
                 root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,

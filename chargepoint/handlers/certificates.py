@@ -1,4 +1,4 @@
-"""Requests about root certificates: M03 lists them, M04 deletes one, M05 installs one."""
+"""Requests about certificates: M03 lists the roots, M04 deletes one, M05 installs one; A02 and A03 bring our own."""
 
 import logging
 from typing import Any, Final
@@ -54,6 +54,17 @@ async def install_certificate(domain: Domain, request: Any) -> Reply:
     if not outcome.accepted:
         _log.warning("InstallCertificate.req (%s): %s: %s", request.certificate_type, outcome.result, outcome.reason)
     return Reply(call_result.InstallCertificate(status=_status(outcome)))
+
+
+async def certificate_signed(domain: Domain, request: Any) -> Reply:
+    """Install the Charge Point certificate that was asked for; it is presented once the answer is out (A02.FR.08)."""
+    if not await domain.renewal.accept(request.certificate_chain):
+        return Reply(call_result.CertificateSigned(status=enums.CertificateSignedStatus.rejected))  # A02.FR.07
+
+    async def present() -> None:
+        domain.renewal.notice()
+
+    return Reply(call_result.CertificateSigned(status=enums.CertificateSignedStatus.accepted), then=present)
 
 
 def _status(outcome: Installation) -> enums.CertificateStatus:

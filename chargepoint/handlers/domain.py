@@ -8,6 +8,7 @@ from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
 from chargepoint.hardware.port import ResetKind
 from chargepoint.installation import Installer
+from chargepoint.renewal import Renewal
 from chargepoint.rpc import Reply
 
 
@@ -30,6 +31,7 @@ class Domain:
         connectors: the connectors and their status.
         session: sends triggered messages.
         installer: installs and deletes certificates.
+        renewal: asks for the Charge Point certificate and takes it in.
         root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
@@ -39,6 +41,7 @@ class Domain:
     connectors: Connectors
     session: Trigger
     installer: Installer
+    renewal: Renewal
     root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]

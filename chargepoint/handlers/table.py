@@ -12,6 +12,7 @@ from chargepoint.handlers.domain import Domain, Handler
 from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
 
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "CertificateSigned": certificates.certificate_signed,
     "ChangeConfiguration": core.change_configuration,
     "DataTransfer": core.data_transfer,
     "DeleteCertificate": certificates.delete_certificate,

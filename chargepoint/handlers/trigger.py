@@ -7,6 +7,7 @@ from chargepoint.payload import call_result, enums
 from chargepoint.rpc import Reply, Then
 
 _TRIGGERABLE: Final = frozenset({"BootNotification", "Heartbeat", "StatusNotification"})
+_SIGN: Final = "SignChargePointCertificate"
 _PER_CONNECTOR: Final = frozenset({"StatusNotification"})
 
 
@@ -17,9 +18,23 @@ async def trigger_message(domain: Domain, request: Any) -> Reply:
 
 
 async def extended_trigger_message(domain: Domain, request: Any) -> Reply:
-    """Answer first, send then; the same rules as for TriggerMessage.req."""
+    """Answer first, send then; the same rules as for TriggerMessage.req, which cannot ask for a certificate request."""
+    if request.requested_message == _SIGN:
+        return await _sign(domain)
     status, then = _judge(domain, request)
     return Reply(call_result.ExtendedTriggerMessage(status=status), then=then)
+
+
+async def _sign(domain: Domain) -> Reply:
+    """Take the order for a certificate request (A02); the key pair is made once the answer is out (A02.FR.02)."""
+    status = enums.TriggerMessageStatus.rejected
+    if not domain.session.can_trigger(_SIGN) or not await domain.renewal.trigger():
+        return Reply(call_result.ExtendedTriggerMessage(status=status))
+
+    async def make_request() -> None:
+        domain.renewal.notice()
+
+    return Reply(call_result.ExtendedTriggerMessage(status=enums.TriggerMessageStatus.accepted), then=make_request)
 
 
 def _judge(domain: Domain, request: Any) -> tuple[enums.TriggerMessageStatus, Then | None]:

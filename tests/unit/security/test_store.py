@@ -272,7 +272,7 @@ class TestListing:
         install(store, LEAF)
 
         listing = store.listing()
-        assert list(listing) == ["central_system", "manufacturer", "v2g", "mo", "charge_point"]
+        assert list(listing) == ["central_system", "manufacturer", "v2g", "mo", "charge_point_roots", "charge_point"]
         (root,) = listing["manufacturer"]
         assert root == {
             "subject": "O=Example CPO,CN=Example CPO Root",
@@ -286,6 +286,7 @@ class TestListing:
         }
         (leaf,) = listing["charge_point"]
         assert leaf["subject"] == "O=Example CPO,CN=CP001"
+        assert leaf["key_place"] == "file"
         assert "certificate_hash_data" not in leaf
 
     def test_reads_no_disk_after_the_first(self, store: CertificateStore, monkeypatch: pytest.MonkeyPatch) -> None:
