@@ -7,7 +7,7 @@ how it is configured or how fast Python is.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -69,8 +69,11 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads (user and system), to the nanosecond, unlike the ticks in `stat`."""
-        tasks = self._directory.joinpath("task").iterdir()
-        return sum(int(task.joinpath("schedstat").read_text("ascii").split()[0]) for task in tasks) / 1e9
+        nanoseconds = 0
+        for task in self._directory.joinpath("task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                nanoseconds += int(task.joinpath("schedstat").read_text("ascii").split()[0])
+        return nanoseconds / 1e9
 
     def tail(self) -> str:
         """Return the end of its log."""

@@ -19,6 +19,7 @@ import sys
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache, lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -52,9 +53,27 @@ def _put_up_roof() -> None:
     importlib.import_module("ocpp").__dict__["v16"] = package  # as an import of it would have done
 
 
+def _run_when_used(name: str) -> ModuleType:
+    """Return a module that runs when it is first asked for something: no answer is needed before the first CALL."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{name}, which holds OCPP messages, is not installed")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 _put_up_roof()
 
-from ocpp.v16 import call, call_result, datatypes, enums  # noqa: E402 - needs the roof
+from ocpp.v16 import call, datatypes, enums  # noqa: E402 - needs the roof
+
+if TYPE_CHECKING:
+    from ocpp.v16 import call_result
+else:
+    call_result = _run_when_used("ocpp.v16.call_result")
 
 __all__ = ["Kind", "call", "call_result", "datatypes", "enums", "from_wire", "to_wire"]
 
