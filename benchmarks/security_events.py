@@ -10,7 +10,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,8 +118,7 @@ class _Counter:
         """Return the events per second of the next so many."""
         self._wanted, self._count = count, 0
         self._done = asyncio.get_running_loop().create_future()
-        async with asyncio.timeout(DRAIN_TIMEOUT):
-            return (count - 1) / await self._done
+        return (count - 1) / await self._done
 
     async def converse(self, socket: ServerConnection) -> None:
         """Answer until the connection ends."""
@@ -155,13 +154,10 @@ async def _counting() -> AsyncIterator[_Counter]:
 
 async def _drain_rate(bed: Bed, central_system: _Counter, count: int) -> float:
     """Fill the queue of an agent that does not run, start it and let it empty the queue."""
-    charge_point = bed.agent(settings={"url": central_system.url})
+    # Room for what the agent adds itself, so that nothing is left out.
+    charge_point = bed.agent(settings={"url": central_system.url, "event_queue_max_events": 2 * count})
     await _fill(charge_point.log.with_name("state"), count)
-    async with running(charge_point.command, charge_point.log) as process:
-        try:
-            return await central_system.rate(count)
-        except TimeoutError:
-            raise Broken(f"the queue was not emptied:\n{process.tail()}") from None
+    return await _rate(charge_point.command, charge_point.log, central_system, count)
 
 
 async def _fill(state: Path, count: int) -> None:
@@ -174,10 +170,19 @@ async def _fill(state: Path, count: int) -> None:
 
 
 async def _call_rate(bed: Bed, central_system: _Counter, identity: str, count: int) -> float:
-    log = bed.root.with_name(f"{identity}.log")
     command = (sys.executable, HERE / "bare_calls.py", f"{central_system.url}/{identity}", str(count))
+    return await _rate(command, bed.root.with_name(f"{identity}.log"), central_system, count)
+
+
+async def _rate(command: Sequence[str | Path], log: Path, central_system: _Counter, count: int) -> float:
     async with running(command, log) as process:
+        sending = asyncio.create_task(central_system.rate(count))
+        ended = asyncio.create_task(process.wait())
         try:
-            return await central_system.rate(count)
-        except TimeoutError:
-            raise Broken(f"the calls did not come:\n{process.tail()}") from None
+            await asyncio.wait({sending, ended}, timeout=DRAIN_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise Broken(f"not all of {count} events came:\n{process.tail()}")
+            return sending.result()
+        finally:
+            sending.cancel()
+            ended.cancel()

@@ -120,7 +120,7 @@ class Outbox:
         for _ in range(len(self._turn)):
             lane = self._turn[0]
             self._turn.rotate(-1)
-            if lane in self._open and self._lanes[lane]:
+            if self._lanes[lane] and lane in self._open:
                 return self._lanes[lane].popleft()
         return None
 
