@@ -78,7 +78,7 @@ class Attempt:
         return {"Authorization": "Basic " + base64.b64encode(credentials).decode("ascii")}
 
     def impediment(self, *, system_trust_store: bool) -> Failure | None:
-        """Say why this attempt must not be made, None where it may.
+        """Say why this attempt must not be made, None where it may (A00.FR.004).
 
         Args:
             system_trust_store: the machine's roots are trusted too, so that none needs to be installed.

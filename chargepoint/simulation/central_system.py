@@ -51,7 +51,8 @@ class CentralSystem:
     Args:
         pki: its PKI; a new one is made where none is given.
         profile: the security profile that is served, 0 to 3.
-        port: TCP port, 0 for any; it stays the same until the end.
+        port: TCP port, 0 for any; it stays the same until the end. Several Central Systems side by side serve a profile
+            each at a port of its own (A00.FR.006).
         host: the name in the URL and on the certificates.
         bind: the address to listen at.
         path: what stands before the identity in the URL.
@@ -218,7 +219,7 @@ class CentralSystem:
         """Send a CALL and return the payload of its CALLRESULT.
 
         An accepted ChangeConfiguration.req on AuthorizationKey makes the new password the only one (A01.FR.03); any
-        other answer leaves the old one in force (A01.FR.04).
+        other answer leaves the old one in force, and another one may be tried (A01.FR.04, A01.FR.05).
 
         Args:
             action: any action; one that a Central System sends, unless `checked` is off.
@@ -321,7 +322,7 @@ class CentralSystem:
     def _note_answer(self, connection: Connection, call: Call, payload: Payload) -> None:
         is_password = call.action == "ChangeConfiguration" and call.payload.get("key") == "AuthorizationKey"
         if is_password and payload.get("status") == "Accepted":  # A01.FR.03
-            self.passwords[connection.identity] = bytes.fromhex(call.payload["value"])
+            self.passwords[connection.identity] = _password_of(call.payload["value"])
 
     def _find_connection(self, identity: str | None, after: Connection | None) -> Connection | None:
         for connection in self.connections.values():
@@ -339,6 +340,13 @@ def _checked(profile: int) -> int:
     if profile not in range(4):
         raise ValueError(f"there is no security profile {profile}")
     return profile
+
+
+def _password_of(value: str) -> bytes:
+    try:
+        return bytes.fromhex(value)
+    except ValueError:  # no hex, and taken all the same: the text is meant
+        return value.encode()
 
 
 def _matches(match: Match | None, payload: Payload) -> bool:
