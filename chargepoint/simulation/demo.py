@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from chargepoint.simulation.stage import open_stage
-from chargepoint.simulation.walk import WALK, StepFailed
+from chargepoint.simulation.step import StepFailed
+from chargepoint.simulation.walk import WALK
 
 STEP_TIMEOUT: Final = timedelta(seconds=45)  #: time; the slowest step starts two processes, on a slow board too
 LOG_LINES: Final = 30  #: lines of the agent's log shown when a step does not hold; a traceback fits

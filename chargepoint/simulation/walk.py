@@ -1,54 +1,36 @@
 """The steps of the demo, in the order in which they are walked: what is done, and what has to be seen."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from chargepoint.simulation.recorder import Refusal, Upgrade
+from chargepoint.simulation.root_steps import ROOT_STEPS
 from chargepoint.simulation.stage import IDENTITY, SERIAL_NUMBER, Stage
+from chargepoint.simulation.step import Step, StepFailed, demand
 
 PASSWORD: Final = bytes(range(16))
-
-
-class StepFailed(Exception):
-    """Raised when a step did not see what it had to see."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step: `act` returns what was observed, or raises."""
-
-    title: str
-    requirements: tuple[str, ...]
-    act: Callable[[Stage], Awaitable[str]]
-
-
-def _demand(holds: object, otherwise: str) -> None:
-    if not holds:
-        raise StepFailed(otherwise)
 
 
 async def _boot(stage: Stage) -> str:
     await stage.start_agent()
     boot = await stage.central_system.expect("BootNotification")
     connectors = [(await stage.central_system.expect("StatusNotification"))["connectorId"] for _ in range(2)]
-    _demand(connectors == [0, 1], f"the connectors were reported as {connectors}")
+    demand(connectors == [0, 1], f"the connectors were reported as {connectors}")
     return f"{boot['chargePointVendor']} {boot['chargePointModel']} {boot['chargePointSerialNumber']} was accepted"
 
 
 async def _read_configuration(stage: Stage) -> str:
     conf = await stage.central_system.call("GetConfiguration", {})
     keys = {each["key"]: each.get("value") for each in conf["configurationKey"]}
-    _demand("AuthorizationKey" in keys, "AuthorizationKey is not among the keys")
-    _demand(keys["AuthorizationKey"] is None, "the AuthorizationKey was handed out")
+    demand("AuthorizationKey" in keys, "AuthorizationKey is not among the keys")
+    demand(keys["AuthorizationKey"] is None, "the AuthorizationKey was handed out")
     return f"{len(keys)} keys; SecurityProfile is {keys['SecurityProfile']}, AuthorizationKey stays hidden"
 
 
 async def _refuse_unsigned_firmware(stage: Stage) -> str:
     request = {"location": "http://127.0.0.1/firmware.bin", "retrieveDate": datetime.now(UTC).isoformat()}
     code = await _refused(stage, "UpdateFirmware", request)
-    _demand(code == "NotSupported", f"UpdateFirmware.req was answered {code}")
+    demand(code == "NotSupported", f"UpdateFirmware.req was answered {code}")
     return "UpdateFirmware.req, which knows no signature, gets the CALLERROR NotSupported"
 
 
@@ -62,14 +44,14 @@ async def _set_password(stage: Stage) -> str:
     stage.central_system.passwords[IDENTITY] = PASSWORD
     events = await stage.control("security.events")
     changes = [each["tech_info"] for each in events if each["type"] == "ReconfigurationOfSecurityParameters"]
-    _demand(any("AuthorizationKey" in each for each in changes), "the change is not in the security log")
-    _demand(PASSWORD.hex() not in str(events), "the password is in the security log")
+    demand(any("AuthorizationKey" in each for each in changes), "the change is not in the security log")
+    demand(PASSWORD.hex() not in str(events), "the password is in the security log")
     return "Accepted, and in the security log without its value"
 
 
 async def _upgrade_to_basic(stage: Stage) -> str:
     upgrade = await _upgrade(stage, 1)
-    _demand(any(name.lower() == "authorization" for name, _ in upgrade.headers), "no Authorization header came")
+    demand(any(name.lower() == "authorization" for name, _ in upgrade.headers), "no Authorization header came")
     return "Accepted, disconnected, and back with HTTP Basic: identity and the bytes of the password"
 
 
@@ -101,11 +83,11 @@ async def _refuse_expired_server(stage: Stage) -> str:
     await stage.central_system.drop()
     await stage.central_system.recorder.take(Refusal, lambda entry: entry.stage == "tls")
     status = await stage.control("status")
-    _demand("expired" in str(status["connection"]["last_failure"]), "the failure does not name the cause")
+    demand("expired" in str(status["connection"]["last_failure"]), "the failure does not name the cause")
     stage.central_system.present()
     await stage.central_system.connected(IDENTITY)
     events = await stage.control("security.events")
-    _demand(any(each["type"] == "InvalidCentralSystemCertificate" for each in events), "there is no security event")
+    demand(any(each["type"] == "InvalidCentralSystemCertificate" for each in events), "there is no security event")
     return "a Central System with an expired certificate got not one byte; InvalidCentralSystemCertificate is recorded"
 
 
@@ -117,7 +99,7 @@ async def _upgrade_to_client_certificate(stage: Stage) -> str:
     key.chmod(0o600)
     await stage.command("install", str(chain), "--as", "charge-point-certificate", "--key", str(key))
     upgrade = await _upgrade(stage, 3)
-    _demand(not any(name.lower() == "authorization" for name, _ in upgrade.headers), "a password was sent")
+    demand(not any(name.lower() == "authorization" for name, _ in upgrade.headers), "a password was sent")
     return f"back with a client certificate of its own, CN={SERIAL_NUMBER}, and without a password"
 
 
@@ -125,10 +107,10 @@ async def _tell_of_an_outage(stage: Stage) -> str:
     await stage.control("connection.down")
     await stage.control("hardware.tamper", info="opened while offline")
     queued = (await stage.control("status"))["queued_events"]
-    _demand(queued, "nothing is queued for the Central System")
+    demand(queued, "nothing is queued for the Central System")
     await stage.control("connection.up")
     told = await stage.central_system.expect("SecurityEventNotification", match={"techInfo": "opened while offline"})
-    _demand(told["type"] == "TamperDetectionActivated", f"it came as {told['type']}")
+    demand(told["type"] == "TamperDetectionActivated", f"it came as {told['type']}")
     return f"{told['type']} of {told['timestamp']} was queued without a connection, and told after it was back"
 
 
@@ -138,26 +120,26 @@ async def _survive_a_kill(stage: Stage) -> str:
     await stage.start_agent()
     await stage.central_system.expect("BootNotification")
     after = await _count(stage, "StartupOfTheDevice")
-    _demand(before == after == 1, f"{after} starts of the device are in the log")
+    demand(before == after == 1, f"{after} starts of the device are in the log")
     profile = (await stage.control("status"))["connection"]["security_profile"]
-    _demand(profile == 3, f"it came back in profile {profile}")
+    demand(profile == 3, f"it came back in profile {profile}")
     return "killed in mid-run and started again: still profile 3, and not taken for a boot of the device"
 
 
 async def _reset(stage: Stage) -> str:
     pid = stage.agent_pid
     conf = await stage.central_system.call("Reset", {"type": "Hard"})
-    _demand(conf["status"] == "Accepted", f"Reset.req was {conf['status']}")
+    demand(conf["status"] == "Accepted", f"Reset.req was {conf['status']}")
     await stage.central_system.expect("BootNotification")
     await stage.central_system.connected(IDENTITY)
     resets = await _count(stage, "ResetOrReboot")
-    _demand(resets == 1, f"{resets} resets are in the security log")
+    demand(resets == 1, f"{resets} resets are in the security log")
     return f"Accepted, rebooted (process {pid} re-executed itself), ResetOrReboot recorded"
 
 
 async def _judge_the_conversation(stage: Stage) -> str:
     findings = stage.central_system.findings
-    _demand(not findings, "; ".join(str(finding) for finding in findings))
+    demand(not findings, "; ".join(str(finding) for finding in findings))
     events = await stage.control("security.events")
     return f"no breach of OCPP-J seen by the Central System; {len(events)} events in the security log"
 
@@ -171,7 +153,7 @@ async def _upgrade(stage: Stage, profile: int) -> Upgrade:
 async def _change(stage: Stage, key: str, value: str, wanted: str) -> None:
     await stage.central_system.connected(IDENTITY)
     conf = await stage.central_system.call("ChangeConfiguration", {"key": key, "value": value})
-    _demand(conf["status"] == wanted, f"ChangeConfiguration.req({key}) was {conf['status']}, not {wanted}")
+    demand(conf["status"] == wanted, f"ChangeConfiguration.req({key}) was {conf['status']}, not {wanted}")
 
 
 async def _count(stage: Stage, event_type: str) -> int:
@@ -199,6 +181,7 @@ WALK: Final = (
     Step("Refuse profile 2 without a root", ("A05.FR.03",), _refuse_profile_without_root),
     Step("Upgrade to profile 2", ("A00.FR.307", "A00.FR.308", "A00.FR.312", "A00.FR.318"), _upgrade_to_tls),
     Step("Refuse an expired Central System", ("A00.FR.309", "A00.FR.310"), _refuse_expired_server),
+    *ROOT_STEPS,
     Step("Upgrade to profile 3", ("A00.FR.401", "A00.FR.402"), _upgrade_to_client_certificate),
     Step("Tell of what happened offline", ("A04.FR.01", "A04.FR.02", "A04.FR.03"), _tell_of_an_outage),
     Step("Survive a kill", ("A00.FR.001",), _survive_a_kill),
