@@ -143,13 +143,17 @@ async def test_a_local_command_sets_the_good_keys_and_names_the_bad_ones(tmp_pat
 
 @pytest.mark.requirement("L01.FR.20")
 async def test_an_unsigned_firmware_update_is_not_supported(tmp_path: Path) -> None:
-    async with booted(tmp_path) as (central_system, _):
-        request = {"location": "http://127.0.0.1:1/fw.bin", "retrieveDate": "2026-01-01T00:00:00Z"}
+    visits: list[object] = []
+    file_server = await asyncio.start_server(lambda *streams: visits.append(streams), "127.0.0.1", 0)
+    port = file_server.sockets[0].getsockname()[1]
+    async with file_server, booted(tmp_path) as (central_system, _):
+        request = {"location": f"http://127.0.0.1:{port}/fw.bin", "retrieveDate": "2026-01-01T00:00:00Z"}
         with pytest.raises(CallRefused) as refusal:
             await central_system.call("UpdateFirmware", request)
         assert refusal.value.code == "NotSupported"
         await central_system.call("GetConfiguration")
         assert not central_system.recorder.frames("received", "FirmwareStatusNotification")
+    assert visits == []
 
 
 async def test_a_vendors_data_is_not_known(tmp_path: Path) -> None:
