@@ -216,7 +216,7 @@ def _check_together(settings: Settings, mistakes: MistakeList) -> None:
 
 
 def _check_addresses(settings: Settings, mistakes: MistakeList) -> None:
-    """A configured start must fit (A00.FR.004): profile and scheme, and a name for the certificate to bear (A00.FR.308)."""
+    """A configured start must fit (A00.FR.004): profile and scheme, and a name for the certificate (A00.FR.308)."""
     system = settings.central_system
     profile = int(settings.configuration.get("SecurityProfile", "0"))
     addresses = [("central_system", "url", system.url, None if profile in system.urls else profile)]
