@@ -32,7 +32,14 @@ from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
-from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notice, ResetKind, TamperDetected
+from chargepoint.hardware.port import (
+    ConnectorCleared,
+    ConnectorFaulted,
+    HardwareFailed,
+    Notice,
+    ResetKind,
+    TamperDetected,
+)
 from chargepoint.link import Link
 from chargepoint.outbox import Lane
 from chargepoint.payload import call
@@ -65,6 +72,7 @@ async def run(settings: Settings) -> int:
     Raises:
         StateUnusable: the state directory or the control socket cannot be used.
         DriverUnusable: there is no such hardware driver.
+        HardwareFailed: the board does not answer.
     """
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
     async with open_foundation(settings) as foundation:
@@ -182,7 +190,11 @@ class Agent:
         _log.info("chargepoint %s, state in %s", __version__, foundation.settings.state.directory)
         for key in foundation.configuration.overridden():
             _log.info("%s was set since: config.toml's value does not count", key)
-        await foundation.hardware.start(self._notice)
+        try:
+            await foundation.hardware.start(self._notice)
+        except OSError as error:
+            driver = foundation.settings.hardware.driver
+            raise HardwareFailed(f"[hardware] driver = {driver!r}: the board does not answer: {error}") from error
         await self._boot_record.take(foundation.hardware.boot_id, foundation.events.raise_event)
         self._follow_ping_interval()
         foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)

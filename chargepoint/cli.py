@@ -36,9 +36,10 @@ SET: Final = ("Accepted", "RebootRequired")
 
 
 class Exit(IntEnum):
-    """What the exit status says; 1 is left to Python for what nobody foresaw."""
+    """What the exit status says; 1 is Python's own, too, for what nobody foresaw: to start again may help."""
 
     OK = 0
+    FAILED = 1
     REFUSED = 2
     STATE_UNUSABLE = 3
     NO_AGENT = 4
@@ -94,9 +95,14 @@ def _run(options: argparse.Namespace) -> int:
             logger.warning("%s", warning)
         gc.disable()  # what is imported stays: a tenth of the start would go into looking for garbage in it
         from chargepoint import agent  # not before the configuration is known to be good: it is the heavy part
+        from chargepoint.hardware.port import HardwareFailed
 
         gc.enable()
-        return _complete(agent.run(settings))
+        try:
+            return _complete(agent.run(settings))
+        except HardwareFailed as error:
+            logger.error("%s", error)
+            return Exit.FAILED
     except SettingsError as error:
         for mistake in error.mistakes:
             logger.error("%s", mistake)

@@ -17,6 +17,10 @@ from chargepoint.payload import enums
 _ERROR_CODES: Final = frozenset(code.value for code in enums.ChargePointErrorCode)
 
 
+class HardwareFailed(Exception):
+    """Raised when the board does not answer; the agent ends, and whoever starts it may try again."""
+
+
 class ResetKind(StrEnum):
     """The two resets of Reset.req."""
 

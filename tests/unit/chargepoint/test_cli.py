@@ -110,6 +110,18 @@ def test_run_ends_with_3_where_the_state_cannot_be_used(tmp_path: Path, capsys: 
     assert "not a directory" in capsys.readouterr().err
 
 
+def test_run_ends_with_1_and_a_plain_line_where_the_board_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    async def start(*_: object) -> None:
+        raise OSError("no answer on /dev/ttyS1")
+
+    monkeypatch.setattr("chargepoint.hardware.simulated.SimulatedHardware.start", start)
+    assert main(["run", "--log-level", "error"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("[hardware] driver = 'simulated': the board does not answer: no answer on /dev/ttyS1")
+
+
 def test_status_is_a_table_for_people_and_json_for_programs(socket_path: Path, capsys: Output) -> None:
     status = {"identity": "CP001", "connection": {"state": "connected"}}
     with control_peer(socket_path, result(status)) as requests:
