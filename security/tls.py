@@ -84,7 +84,7 @@ def client_context(
     system_trust_store: bool = False,
     now: datetime | None = None,
 ) -> ssl.SSLContext:
-    """Make the context of one connection to the Central System.
+    """Make the context of one connection; the protocol is as OpenSSL has it, unmodified (A00.FR.316, A00.FR.420).
 
     Args:
         roots: the installed CentralSystemRootCertificates, PEM; only they are trusted.

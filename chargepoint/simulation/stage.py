@@ -45,6 +45,10 @@ on_reboot = "restart"
 retry_first_s = 0.2
 retry_initial_s = 0.2
 retry_max_s = 1
+
+[security]
+profile_trial_attempts = 2
+profile_trial_s = 0.5
 """
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from chargepoint.simulation.credential_steps import PASSWORD_STEPS, PROFILE_STEPS
 from chargepoint.simulation.recorder import Refusal, Upgrade
 from chargepoint.simulation.root_steps import ROOT_STEPS
 from chargepoint.simulation.stage import IDENTITY, SERIAL_NUMBER, Stage
@@ -92,12 +93,6 @@ async def _refuse_expired_server(stage: Stage) -> str:
 
 
 async def _upgrade_to_client_certificate(stage: Stage) -> str:
-    issued = stage.pki.charge_point_certificate(SERIAL_NUMBER)
-    chain, key = stage.directory / "cp.pem", stage.directory / "cp.key"
-    chain.write_bytes(issued.chain_pem)
-    key.write_bytes(issued.key_pem)
-    key.chmod(0o600)
-    await stage.command("install", str(chain), "--as", "charge-point-certificate", "--key", str(key))
     upgrade = await _upgrade(stage, 3)
     demand(not any(name.lower() == "authorization" for name, _ in upgrade.headers), "a password was sent")
     return f"back with a client certificate of its own, CN={SERIAL_NUMBER}, and without a password"
@@ -177,11 +172,13 @@ WALK: Final = (
     Step("Refuse profile 1 without a password", ("A05.FR.02",), _refuse_profile_without_password),
     Step("Set the password", ("A01.FR.01", "A01.FR.02", "A01.FR.11", "A01.FR.12"), _set_password),
     Step("Upgrade to profile 1", ("A05.FR.05", "A05.FR.06", "A05.FR.07", "A00.FR.202"), _upgrade_to_basic),
+    *PASSWORD_STEPS,
     Step("Refuse a downgrade", ("A05.FR.01", "A00.FR.005"), _refuse_downgrade),
     Step("Refuse profile 2 without a root", ("A05.FR.03",), _refuse_profile_without_root),
     Step("Upgrade to profile 2", ("A00.FR.307", "A00.FR.308", "A00.FR.312", "A00.FR.318"), _upgrade_to_tls),
     Step("Refuse an expired Central System", ("A00.FR.309", "A00.FR.310"), _refuse_expired_server),
     *ROOT_STEPS,
+    *PROFILE_STEPS,
     Step("Upgrade to profile 3", ("A00.FR.401", "A00.FR.402"), _upgrade_to_client_certificate),
     Step("Tell of what happened offline", ("A04.FR.01", "A04.FR.02", "A04.FR.03"), _tell_of_an_outage),
     Step("Survive a kill", ("A00.FR.001",), _survive_a_kill),
