@@ -97,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
         from chargepoint import agent  # not before the configuration is known to be good: it is the heavy part
         from chargepoint.hardware.port import HardwareFailed
 
+        gc.freeze()
         gc.enable()
         try:
             return _complete(agent.run(settings))
