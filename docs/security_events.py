@@ -44,8 +44,9 @@ CAUSES: Final[Mapping[Type, Cause]] = {
     Type.RESET_OR_REBOOT: Cause("the agent starts after a Reset.req was carried out"),
     Type.SECURITY_LOG_WAS_CLEARED: Cause("the log is emptied", "comes with `security.clear_log`"),
     Type.RECONFIGURATION_OF_SECURITY_PARAMETERS: Cause(
-        "AuthorizationKey, SecurityProfile or another security key is changed, a certificate is installed, deleted or "
-        "found damaged, or all is reset to factory; the tech info says which, never a value"
+        "AuthorizationKey, SecurityProfile or another security key is changed, a certificate is installed, deleted, "
+        "given up for the one before or found damaged, or all is reset to factory; the tech info says which, never a "
+        "value"
     ),
     Type.MEMORY_EXHAUSTION: Cause(
         "the queue of security events is full (one event counts what was left out), or the disk of the state "
@@ -64,9 +65,7 @@ CAUSES: Final[Mapping[Type, Cause]] = {
         "the Central System's certificate is expired, not yet valid, not below an installed root, or for another name; "
         "once for each outage"
     ),
-    Type.INVALID_CHARGE_POINT_CERTIFICATE: Cause(
-        "the certificate of a CertificateSigned.req is refused", "comes with the certificate renewal (A02, A03)"
-    ),
+    Type.INVALID_CHARGE_POINT_CERTIFICATE: Cause("the certificate of a CertificateSigned.req is refused"),
     Type.INVALID_TLS_VERSION: Cause("the Central System offers nothing from TLS 1.2 on; once for each outage"),
     Type.INVALID_TLS_CIPHER_SUITE: Cause("the Central System offers no suite that is allowed; once for each outage"),
 }
@@ -79,7 +78,9 @@ The events of section 8 of the white paper, and what makes them happen here. Thi
 Every event is recorded in the security log (A04.FR.04, N01.FR.05), which `chargepoint call security.events` shows.
 Those that are critical (A04.FR.01), or owed for another reason, are also sent to the Central System, in order, and
 kept until it has confirmed them. `[security] also_send` in config.toml adds types, `send_events = false` sends none.
-Other processes of the charge point raise events, of these types or of their own, by `security.raise_event`.
+Other processes of the charge point raise events, of these types or of their own, by `security.raise_event`. The agent
+has one type of its own, `ChargePointCertificateExpiry`: the Charge Point certificate ends in 14, 7, 3 or 1 days and has
+no successor (docs/decisions/0073-when-a-certificate-is-renewed.md).
 
 | event | critical | seen at | what makes it happen |
 |---|---|---|---|

@@ -1,9 +1,10 @@
 """Key pairs of the Charge Point, and where the private keys live: in files, or in hardware behind a provider.
 
-A `KeyStore` makes a new key pair for each certificate request (A02.FR.02, A03.FR.02) and hands out the PEM that OpenSSL
-loads for TLS. That PEM is the private key itself (`FileKeys`), or merely names a key that never leaves a TPM or a
-PKCS#11 token (provider_keys.py). Either way it stays in the state directory, readable by the agent's user alone
-(A02.FR.05, A03.FR.05); keeping it there is not done here (enrolment.py, shelf.py).
+A `KeyStore` makes a new key pair for each certificate request (A02.FR.02, A03.FR.02), so that no two Charge Points ever
+share one (A00.FR.427), and hands out the PEM that OpenSSL loads for TLS. That PEM is the private key itself
+(`FileKeys`), or merely names a key that never leaves a TPM or a PKCS#11 token (provider_keys.py). Either way it stays
+in the state directory, readable by the agent's user alone (A02.FR.05, A03.FR.05); keeping it there is not done here
+(enrolment.py, shelf.py).
 
 A PEM that names a key does not tell its public key to anybody without the hardware. So a line before the PEM block,
 where RFC 7468 has explanatory text, holds the SHA-256 of the public key, and certificates can be matched to it

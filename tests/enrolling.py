@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from chargepoint.simulation.authority import Authority, Issued
+from chargepoint.simulation.authority import Issued
 from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.recorder import Upgrade
 from tests.agent_process import PKI, Agent, Tables, agent
@@ -23,7 +24,7 @@ DAY = timedelta(days=1)
 
 def tables(
     directory: Path, own: Issued | None = None, *, profile: int = 3, configuration: Mapping[str, Any] | None = None
-) -> Tables:
+) -> dict[str, Mapping[str, Any]]:
     """The configuration of a Charge Point that trusts the test's PKI and has a certificate of its own, unless in 0."""
     root = directory / "root.pem"
     root.write_bytes(PKI.root_pem)
@@ -99,15 +100,31 @@ async def presented(central_system: CentralSystem) -> bytes:
 
 def der(issued: Issued) -> bytes:
     """The leaf in DER."""
-    return x509.load_pem_x509_certificate(issued.certificate_pem).public_bytes(encoding())
+    return issued.x509.public_bytes(Encoding.DER)
 
 
-def encoding() -> Any:
-    from cryptography.hazmat.primitives.serialization import Encoding
+def public_key(of: str | Issued) -> bytes:
+    """The public key of a request, or of a certificate; DER."""
+    read = x509.load_pem_x509_csr(of.encode()) if isinstance(of, str) else of.x509
+    return read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
-    return Encoding.DER
+
+def ending_soon() -> Issued:
+    """A Charge Point certificate with 20 days to live, which is inside the month of A03.FR.02."""
+    now = datetime.now(UTC)
+    return PKI.charge_point_certificate(SERIAL_NUMBER, not_before=now - 345 * DAY, not_after=now + 20 * DAY)
 
 
-def foreign_authority() -> Authority:
-    """An authority that no Charge Point of these tests trusts."""
-    return Authority.root("Stranger Root", "Stranger")
+@asynccontextmanager
+async def asked(
+    use_case: str, directory: Path, further: Tables | None = None
+) -> AsyncIterator[tuple[CentralSystem, Agent, str, Issued]]:
+    """A Charge Point in profile 3 that has just asked for a certificate: when triggered (A02), or by itself (A03).
+
+    Yields the Central System, the agent, the request, and the certificate that the connection was made with.
+    """
+    own = PKI.charge_point_certificate(SERIAL_NUMBER) if use_case == "A02" else ending_soon()
+    async with in_profile_3(directory, own, further=further) as (central_system, running):
+        csr = await (ordered(central_system) if use_case == "A02" else requested(central_system))
+        assert await presented(central_system) == der(own)
+        yield central_system, running, csr, own

@@ -52,7 +52,7 @@ class Duty:
                 return {"idTagInfo": {"status": "Accepted"}} if "idTag" in request else {}
             case "DataTransfer":
                 return {"status": "UnknownVendorId"}
-            case "SignCertificate":  # A02.FR.11, A02.FR.12
+            case "SignCertificate":  # A02.FR.11, A02.FR.12, A03.FR.11, A03.FR.12
                 return {"status": "Accepted" if _is_request(request["csr"]) else "Rejected"}
         return {}
 

@@ -2,6 +2,7 @@
 
 - Before a BootNotification is accepted a Charge Point sends nothing else, save what a TriggerMessage.req asked for
   while it was Pending; after Rejected it does not even answer.
+- What was asked for so while Pending may renew the maker's credentials before the Charge Point is let in (A00.FR.806).
 - After Pending and Rejected the next BootNotification waits for the interval that the .conf named.
 
 The state belongs to the Charge Point, not to a connection: a mere reconnect needs no BootNotification.

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from chargepoint.simulation.credential_steps import PASSWORD_STEPS, PROFILE_STEPS
 from chargepoint.simulation.recorder import Refusal, Upgrade
+from chargepoint.simulation.renewal_steps import RENEWAL_STEPS
 from chargepoint.simulation.root_steps import ROOT_STEPS
 from chargepoint.simulation.stage import IDENTITY, SERIAL_NUMBER, Stage
 from chargepoint.simulation.step import Step, StepFailed, demand
@@ -180,6 +181,7 @@ WALK: Final = (
     *ROOT_STEPS,
     *PROFILE_STEPS,
     Step("Upgrade to profile 3", ("A00.FR.401", "A00.FR.402"), _upgrade_to_client_certificate),
+    *RENEWAL_STEPS,
     Step("Tell of what happened offline", ("A04.FR.01", "A04.FR.02", "A04.FR.03"), _tell_of_an_outage),
     Step("Survive a kill", ("A00.FR.001",), _survive_a_kill),
     Step("Reset", (), _reset),
