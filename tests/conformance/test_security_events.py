@@ -152,6 +152,14 @@ async def test_invalid_central_system_certificate(tmp_path: Path) -> None:
             assert "expired" in await told(central_system, running, "InvalidCentralSystemCertificate")
 
 
+async def test_invalid_charge_point_certificate(tmp_path: Path) -> None:
+    async with booted(tmp_path) as (central_system, running):
+        chain = PKI.charge_point_certificate("SN-0001").chain_pem.decode()
+        conf = await central_system.call("CertificateSigned", {"certificateChain": chain})
+        assert conf == {"status": "Rejected"}
+        assert "no certificate request" in await told(central_system, running, "InvalidChargePointCertificate")
+
+
 async def told_after(fault: Callable[..., FaultServer], tmp_path: Path, event_type: str) -> str:
     """Put a server that misbehaves in the Central System's place, then the Central System again."""
     async with AsyncExitStack() as stack:
