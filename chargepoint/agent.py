@@ -233,6 +233,7 @@ class Agent:
         await self.foundation.hardware.stop()
         if self._recording:
             await asyncio.wait(self._recording)
+        await self.renewal.close()
 
     async def _note_outcome(self, attempt: Attempt, outcome: Outcome) -> bool:
         await self.renewal.note_outcome(attempt, outcome)

@@ -178,6 +178,11 @@ class Renewal:
                 async with asyncio.timeout(wait.total_seconds()):
                     await self._wake.wait()
 
+    async def close(self) -> None:
+        """Wait for what has begun: a certificate that is being installed, or a step that is being kept."""
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+
     async def _look(self, in_use: Callable[[], Attempt | None], reconnect: Callable[[str], None]) -> timedelta:
         """Do what is due, and return how long nothing else will be."""
         try:

@@ -25,7 +25,7 @@ from security.certificate import Certificate, parse_chain
 from security.certificate_life import choose, discardable, dispensable
 from security.client_certificate import ClientCertificate
 from security.enrolment_state import EnrolmentState, Request, Stage
-from security.errors import CertificateError
+from security.errors import CertificateError, KeyStoreError
 from security.keys import KeyStore, fingerprint, read_key
 from security.shelf import Damage
 from security.signed_certificate import Expectation, judge
@@ -100,7 +100,10 @@ class Enrolment:
             DurableError: likewise.
         """
         key = self.keys.generate()
-        csr = signing_request(key, serial_number=serial_number, organisation=organisation)
+        try:
+            csr = signing_request(key, serial_number=serial_number, organisation=organisation)
+        except ValueError as error:  # half a surrogate pair, which CpoName may hold and no certificate
+            raise KeyStoreError("no subject can be made of CpoName and the serial number") from error
 
         def own(state: EnrolmentState) -> EnrolmentState:
             request = state.request
@@ -183,13 +186,12 @@ class Enrolment:
         Raises:
             DurableError: it will be noted by the next connection.
         """
-        refused, self._refused = self._refused, Counter()
         given_up = next(
             (
                 pair.leaf
                 for pair in self.certificates
                 if self._state.age(pair.leaf) > self._state.age(leaf)
-                and refused[pair.leaf.fingerprint]
+                and self._refused[pair.leaf.fingerprint]
                 and pair.leaf.fingerprint not in self._state.proven
             ),
             None,
@@ -207,6 +209,7 @@ class Enrolment:
             return state
 
         self._change(proven)
+        self._refused.clear()  # only now: else a disk that fails would have the refused one tried again at once
         return given_up
 
     def note_refusal(self, leaf: Certificate) -> None:

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from security import durable
 from security.certificate import Certificate
 from security.enrolment import MAX_STATE_BYTES, Enrolment
 from security.enrolment_state import EnrolmentState, Request, Stage
-from security.errors import CertificateError, KeyStoreError
+from security.errors import CertificateError, KeyStoreError, StorageFull
 from security.keys import FileKeys, KeyPair, fingerprint, read_key
 from security.secret import Secret
 from security.store import MAX_CHARGE_POINT_CERTIFICATES, CaDomain, CertificateStore
@@ -164,6 +165,13 @@ class TestRequest:
         assert broken.state.request is not None
         assert broken.state.request.stage is Stage.WANTED
 
+    def test_a_name_that_no_certificate_can_bear_leaves_it_wanted(self, enrolment: Enrolment) -> None:
+        enrolment.want(NOW, triggered=True)
+        with pytest.raises(KeyStoreError, match="CpoName"):
+            enrolment.make_request(serial_number="SN-0001", organisation="half a surrogate: \ud800")
+        assert enrolment.state.request is not None
+        assert enrolment.state.request.stage is Stage.WANTED
+
     def test_a_request_whose_certificate_is_installed_has_ended(self, enrolment: Enrolment) -> None:
         made = sign(ask(enrolment))
         install(enrolment, made)
@@ -295,6 +303,22 @@ class TestTrial:
         again = reopened(enrolment)
         again.note_refusal(new)
         assert self.chosen(again) == new
+
+    def test_a_disk_that_fails_does_not_have_the_refused_one_tried_at_once(
+        self, enrolment: Enrolment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = self.two(enrolment)
+        enrolment.note_refusal(new)
+
+        def fail(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+            raise StorageFull(str(path), "full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(durable, "write", fail)
+            with pytest.raises(StorageFull):
+                enrolment.note_good_connection(old, NOW)
+        assert self.chosen(enrolment) == old
+        assert enrolment.note_good_connection(old, NOW) == new
 
     def test_an_outage_undoes_nothing(self, enrolment: Enrolment) -> None:
         old, new = self.two(enrolment)
