@@ -1,6 +1,6 @@
 """A wish to change a configuration key, what came of it, and the trial that a new credential is put on.
 
-Plain data; Pure.
+Pure: no clock, no input or output.
 """
 
 from dataclasses import dataclass

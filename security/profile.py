@@ -9,7 +9,7 @@
 
 Pure: no clock, no input or output. Every function answers None where all is well, else the reason in one line.
 
-Not done here: keeping the profile (the configuration keys), trying a new one and falling back (A05.FR.08).
+Not done here: keeping the profile (the configuration keys), when a new one is given up (A05.FR.08: fallback.py).
 """
 
 from collections.abc import Iterator, Mapping

@@ -29,6 +29,7 @@ PURE = {
     "security.certificate",
     "security.chain",
     "security.profile",
+    "security.fallback",
     "firmware.status",
     "firmware.request",
     "firmware.machine",
@@ -36,6 +37,7 @@ PURE = {
     "logs.machine",
     "chargepoint.frame",
     "chargepoint.backoff",
+    "chargepoint.configuration_change",
     "chargepoint.redact",
 }
 """Modules that decide and do nothing else; those of later issues are named already."""

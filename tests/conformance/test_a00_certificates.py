@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chargepoint.simulation.central_system import CentralSystem
@@ -16,7 +18,7 @@ from tests.connecting import PKI, Notebook, attempt_in, running
 from tests.openssl import OPENSSL
 from tests.peer import Peer, over_tls
 from tests.pki import Made, SigningKey, dsa_key, make, make_root, rsa_key
-from tests.site import SERIAL_NUMBER, site
+from tests.site import OWN, SERIAL_NUMBER, site
 
 DATES = {"not_before": datetime.now(UTC) - timedelta(days=1), "not_after": datetime.now(UTC) + timedelta(days=365)}
 
@@ -103,6 +105,19 @@ async def test_a_certificate_without_a_serial_number_is_refused(tmp_path: Path) 
     for patched in (der.replace(b"\x02\x01\x55", b"\x02\x01\x00"), der.replace(b"\x02\x01\x55", b"\x05\x01\x55")):
         async with site(tmp_path, 2) as (central_system, _):
             assert await install(central_system, ssl.DER_cert_to_PEM_cert(patched)) == "Rejected"
+
+
+@pytest.mark.requirement("A00.FR.506")
+async def test_what_either_end_signs_is_signed_over_sha_256(tmp_path: Path) -> None:
+    async with site(tmp_path, 2, {"configuration": {"CpoName": "Example CPO"}}) as (central_system, _):
+        trigger = {"requestedMessage": "SignChargePointCertificate"}
+        assert await central_system.call("ExtendedTriggerMessage", trigger) == {"status": "Accepted"}
+        request = x509.load_pem_x509_csr((await central_system.expect("SignCertificate"))["csr"].encode())
+        issued = [OWN, PKI.server_certificate(key="rsa"), PKI.server_certificate(key="ec")]
+        certificates = [x509.load_pem_x509_certificate(each.certificate_pem) for each in issued]
+        signed_over = [request.signature_hash_algorithm, PKI.central_system_root.certificate.signature_hash_algorithm]
+        signed_over += [each.signature_hash_algorithm for each in certificates]
+        assert {type(each) for each in signed_over} == {hashes.SHA256}
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="this machine has no openssl program")
