@@ -153,7 +153,7 @@ def issued(csr: str, common_name: str, organisation: str | None) -> Issued:
 async def test_is_presented_from_its_notbefore_on(use_case: str, tmp_path: Path) -> None:
     async with asked(use_case, tmp_path) as (central_system, running, csr, old):
         first = await central_system.connected()
-        begins = (datetime.now(UTC) + timedelta(seconds=3)).replace(microsecond=0)
+        begins = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
         future = sign(csr, not_before=begins)
         assert await hand_over(central_system, future) == "Accepted"
         # Whoever connects before its time still uses the old one.
