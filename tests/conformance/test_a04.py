@@ -83,6 +83,7 @@ async def test_every_event_is_in_the_security_log_and_what_is_not_critical_need_
 @pytest.mark.requirement("A04.FR.02")
 async def test_events_of_an_outage_arrive_in_order_after_it(tmp_path: Path) -> None:
     async with booted(tmp_path) as (central_system, running):
+        await until(lambda: all_delivered(running))  # that of the boot
         await running.call("connection.down")
         await raise_events(running, *map(str, range(20)))
         assert (await running.call("status"))["queued_events"] == 20
