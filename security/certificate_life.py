@@ -22,6 +22,7 @@ from security.enrolment_state import EnrolmentState, Stage
 
 MONTH: Final = timedelta(days=30)  #: time; the month of A03.FR.02 and A02.FR.10 (docs/decisions/0018)
 LEAD_SHARE: Final = 3  #: part of a life; a certificate that lives less than three months is renewed in its last third
+DOUBT: Final = timedelta(days=1)  #: time; a request further in the future was dated by a clock that was wrong
 WARNING_DAYS: Final = (14, 7, 3, 1)  #: days before the end; a fortnight to act, and not a warning a day
 
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
@@ -78,16 +79,18 @@ def is_renewal_due(
         repeat: after which time without a certificate the next request is made; zero for never.
     """
     ending = to_renew(state, pairs)
-    if now is None or ending is None or now < ending.not_after - lead(ending):
+    if now is None or ending is None or now < (begins_at := ending.not_after - lead(ending)):
         return False
-    request = state.request
-    if request is None:
+    request, asked_at = state.request, state.asked_at
+    if request is not None:
+        if request.stage in (Stage.WANTED, Stage.OWED):
+            return False
+        asked_at = request.asked_at or now
+    if asked_at is None or asked_at > now + DOUBT:
         return True
-    if request.stage in (Stage.WANTED, Stage.OWED):
-        return False
-    # A02 and A03, error handling: what the authority did not sign, it will not sign when it is asked once more.
-    asked_at = request.asked_at or now
-    return asked_at < ending.not_after - lead(ending) or (bool(repeat) and asked_at + repeat <= now)
+    # A02 and A03, error handling: what the authority did not sign, it will not sign when it is asked once more. Nor is
+    # it asked again where what it signed was given up, or ends no later than what there was.
+    return asked_at < begins_at or (bool(repeat) and asked_at + repeat <= now)
 
 
 def due_warning(
@@ -142,8 +145,9 @@ def next_change(
         return None
     instants = [instant for pair in pairs for instant in _turning_points(pair.leaf)]
     instants += [since + MONTH for since in (*state.proven.values(), *state.given_up.values()) if since is not None]
-    if repeat and state.request is not None and state.request.asked_at is not None:
-        instants.append(state.request.asked_at + repeat)
+    asked_at = state.request.asked_at if state.request else state.asked_at
+    if repeat and asked_at is not None:
+        instants.append(asked_at + repeat)
     return min((instant for instant in instants if instant > now), default=None)
 
 

@@ -270,7 +270,9 @@ class Enrolment:
         def ended(state: EnrolmentState) -> EnrolmentState:
             request = state.request
             leaf = installed.get(_public_key(request) or "") if request else None
-            return state if leaf is None else replace(state, request=None, latest=leaf.fingerprint)
+            if request is None or leaf is None:
+                return state
+            return replace(state, request=None, latest=leaf.fingerprint, asked_at=request.asked_at)
 
         self._change(ended)
 

@@ -7,7 +7,7 @@ A certificate request goes through these stages; it is one at a time, and a new 
     answered  it was Accepted: CertificateSigned.req is waited for, without a time-out
     ended     it was Rejected; the key pair is forgotten, and when it was asked for is remembered
 
-A request whose certificate was installed is forgotten altogether.
+Of a request whose certificate was installed only the time is remembered at which it was asked for.
 
 Pure: a state never changes, each step makes another; nothing is read or written here but text (enrolment.py has files).
 """
@@ -63,6 +63,7 @@ class EnrolmentState:
         given_up: which were refused before they ever worked, while an older one worked, and since when.
         warned: at how many days before its end people were last warned of it.
         latest: fingerprint of the certificate that came last, "" for none.
+        asked_at: when the request was wanted whose certificate came last, None if that is not known.
     """
 
     request: Request | None = None
@@ -70,6 +71,7 @@ class EnrolmentState:
     given_up: Mapping[str, datetime | None] = field(default_factory=dict)
     warned: Mapping[str, int] = field(default_factory=dict)
     latest: str = ""
+    asked_at: datetime | None = None
 
     def age(self, leaf: Certificate) -> tuple[datetime, bool, str]:
         """Sort key: the oldest first; where two began together, the one that came last is the newer one."""
@@ -103,6 +105,7 @@ class EnrolmentState:
                 "given_up": _instants_to_json(self.given_up),
                 "warned": dict(self.warned),
                 "latest": self.latest,
+                "asked_at": self.asked_at.isoformat() if self.asked_at else None,
             },
             indent=1,
         ).encode("ascii")
@@ -122,6 +125,7 @@ class EnrolmentState:
                 given_up=_instants_from_json(read["given_up"]),
                 warned={str(name): int(days) for name, days in read["warned"].items()},
                 latest=str(read["latest"]),
+                asked_at=_instant(read.get("asked_at")),  # additive: an earlier release has not written it
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError("not a state of the enrolment") from error

@@ -137,6 +137,25 @@ class TestRenewal:
     def test_one_of_an_earlier_time_does_not_stand_in_the_way(self) -> None:
         assert is_renewal_due(asked(Stage.ANSWERED, NEW.leaf.not_after - MONTH - DAY), [NEW], NEW.leaf.not_after, NEVER)
 
+    def test_one_whose_certificate_did_not_help_is_not_repeated_either(self) -> None:
+        """The Central System refuses what it signed, or its authority ends with all that it signs."""
+        end = NEW.leaf.not_after
+        no_later = pair(ends=end - NOW)
+        for installed, state in (
+            ([NEW, FUTURE], EnrolmentState(given_up={name(FUTURE): end - DAY}, asked_at=end - DAY)),
+            ([NEW, no_later], EnrolmentState(latest=name(no_later), asked_at=end - DAY)),
+        ):
+            assert not is_renewal_due(state, installed, end - HOUR, NEVER)
+            assert not is_renewal_due(state, installed, end - HOUR, 2 * DAY)
+            assert is_renewal_due(state, installed, end + DAY, 2 * DAY)
+            assert next_change(state, installed, end - HOUR, DAY) == end
+
+    def test_one_that_a_wrong_clock_has_dated_does_not_stand_in_the_way(self) -> None:
+        due_at = NEW.leaf.not_after - MONTH
+        assert is_renewal_due(EnrolmentState(asked_at=due_at + 900 * DAY), [NEW], due_at, NEVER)
+        assert is_renewal_due(asked(Stage.ANSWERED, due_at + 900 * DAY), [NEW], due_at, NEVER)
+        assert not is_renewal_due(asked(Stage.ANSWERED, due_at + HOUR), [NEW], due_at, NEVER)
+
 
 class TestWarning:
     def test_comes_at_14_7_3_and_1_days(self) -> None:

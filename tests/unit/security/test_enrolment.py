@@ -179,6 +179,12 @@ class TestRequest:
         assert reopened(enrolment).state.request is None
         enrolment.note_installed()
         assert enrolment.state.request is None
+        assert reopened(enrolment).state.asked_at == NOW
+
+    def test_what_an_earlier_release_has_written_is_read(self) -> None:
+        written = json.loads(EnrolmentState(latest="name").to_json())
+        del written["asked_at"]
+        assert EnrolmentState.from_json(json.dumps(written).encode()) == EnrolmentState(latest="name")
 
     @pytest.mark.parametrize("content", [b"", b"[]", b'{"request": 1}', b"\xff", b"[" * MAX_STATE_BYTES])
     def test_a_damaged_file_is_set_aside(self, enrolment: Enrolment, content: bytes) -> None:
