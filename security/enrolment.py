@@ -180,6 +180,11 @@ class Enrolment:
     def note_good_connection(self, leaf: Certificate, now: datetime | None) -> Certificate | None:
         """Take note that a certificate has made a good connection (A02.FR.10, A03.FR.10).
 
+        Args:
+            leaf: the certificate.
+            now: the agent's time, None while its clock is not set: then nothing is given up, because a newer one may
+                have been refused for no other reason than that its time has not come.
+
         Returns:
             The newer one that is given up because of it: the Central System has refused it before it ever worked.
 
@@ -190,7 +195,8 @@ class Enrolment:
             (
                 pair.leaf
                 for pair in self.certificates
-                if self._state.age(pair.leaf) > self._state.age(leaf)
+                if now is not None
+                and self._state.age(pair.leaf) > self._state.age(leaf)
                 and self._refused[pair.leaf.fingerprint]
                 and pair.leaf.fingerprint not in self._state.proven
             ),

@@ -301,6 +301,14 @@ class TestTrial:
         assert self.chosen(enrolment) == old
         assert self.chosen(reopened(enrolment)) == old
 
+    def test_nothing_is_given_up_on_the_word_of_a_clock_that_is_not_set(self, enrolment: Enrolment) -> None:
+        old, new = self.two(enrolment)
+        enrolment.note_refusal(new)
+        assert enrolment.note_good_connection(old, None) is None
+        assert self.chosen(enrolment) == new  # once the time is known, it has its turn
+        enrolment.note_refusal(new)
+        assert enrolment.note_good_connection(old, NOW) == new
+
     def test_a_new_one_that_works_is_not_left_again(self, enrolment: Enrolment) -> None:
         _, new = self.two(enrolment)
         assert enrolment.note_good_connection(new, NOW) is None
