@@ -139,7 +139,7 @@ class Renewal:
             case Step.SETTLE:
                 await self._finish(self._note_good_connection(pair))
             case Step.GIVE_WAY:
-                self._enrolment.note_refusal(pair.leaf)
+                self._enrolment.note_refusal(pair.leaf, self._now())
 
     def status(self) -> dict[str, object]:
         """Tell people and programs when the certificate ends and what is done about it; all values are plain JSON."""

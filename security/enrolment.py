@@ -51,7 +51,9 @@ class Enrolment:
         self._store = store
         self._path = store.directory / _NAME
         self._state = EnrolmentState()
-        self._refused: Counter[str] = Counter()
+        # How often which was refused since the last good connection, with the clock set and without: without it a
+        # certificate may have been refused for no other reason than that its time has not come.
+        self._refused: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self._lock = threading.Lock()
 
     @classmethod
@@ -82,7 +84,7 @@ class Enrolment:
         Args:
             now: the agent's time, None while its clock is not set.
         """
-        return choose(self.certificates, now, self._state, dict(self._refused))
+        return choose(self.certificates, now, self._state, self._refused[now is not None])
 
     def want(self, now: datetime | None, *, triggered: bool) -> None:
         """Begin a request; one that was pending is replaced, and its key forgotten.
@@ -182,8 +184,8 @@ class Enrolment:
 
         Args:
             leaf: the certificate.
-            now: the agent's time, None while its clock is not set: then nothing is given up, because a newer one may
-                have been refused for no other reason than that its time has not come.
+            now: the agent's time, None while its clock is not set: then nothing is given up, and what was refused keeps
+                standing back.
 
         Returns:
             The newer one that is given up because of it: the Central System has refused it before it ever worked.
@@ -197,7 +199,7 @@ class Enrolment:
                 for pair in self.certificates
                 if now is not None
                 and self._state.age(pair.leaf) > self._state.age(leaf)
-                and self._refused[pair.leaf.fingerprint]
+                and self._refused[True][pair.leaf.fingerprint]
                 and pair.leaf.fingerprint not in self._state.proven
             ),
             None,
@@ -215,12 +217,19 @@ class Enrolment:
             return state
 
         self._change(proven)
-        self._refused.clear()  # only now: else a disk that fails would have the refused one tried again at once
+        if now is not None:
+            for refused in self._refused.values():
+                refused.clear()  # only now: else a disk that fails would have the refused one tried again at once
         return given_up
 
-    def note_refusal(self, leaf: Certificate) -> None:
-        """Take note that the Central System has refused the connection because of a certificate."""
-        self._refused[leaf.fingerprint] += 1
+    def note_refusal(self, leaf: Certificate, now: datetime | None) -> None:
+        """Take note that the Central System has refused the connection because of a certificate.
+
+        Args:
+            leaf: the certificate.
+            now: the agent's time, None while its clock is not set.
+        """
+        self._refused[now is not None][leaf.fingerprint] += 1
 
     def note_warning(self, leaf: Certificate, days: int) -> None:
         """Take note that people were warned of the end of a certificate.

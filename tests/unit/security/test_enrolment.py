@@ -292,37 +292,41 @@ class TestTrial:
     def test_a_new_one_that_is_refused_is_given_up_when_the_old_one_works(self, enrolment: Enrolment) -> None:
         old, new = self.two(enrolment)
         assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new)
+        enrolment.note_refusal(new, NOW)
         assert self.chosen(enrolment) == old
-        enrolment.note_refusal(old)
+        enrolment.note_refusal(old, NOW)
         assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new)
+        enrolment.note_refusal(new, NOW)
         assert enrolment.note_good_connection(old, NOW) == new
         assert self.chosen(enrolment) == old
         assert self.chosen(reopened(enrolment)) == old
 
-    def test_nothing_is_given_up_on_the_word_of_a_clock_that_is_not_set(self, enrolment: Enrolment) -> None:
+    def test_what_was_refused_while_the_clock_was_not_set_stands_back_only_so_long(self, enrolment: Enrolment) -> None:
+        """It may be a certificate whose time has not come."""
         old, new = self.two(enrolment)
-        enrolment.note_refusal(new)
+        enrolment.note_refusal(new, None)
         assert enrolment.note_good_connection(old, None) is None
-        assert self.chosen(enrolment) == new  # once the time is known, it has its turn
-        enrolment.note_refusal(new)
+        without_time = enrolment.choose(None)
+        assert without_time is not None
+        assert without_time.leaf == old  # else the connection would be made anew at once, and without end
+        assert self.chosen(enrolment) == new
+        enrolment.note_refusal(new, NOW)
         assert enrolment.note_good_connection(old, NOW) == new
 
     def test_a_new_one_that_works_is_not_left_again(self, enrolment: Enrolment) -> None:
         _, new = self.two(enrolment)
         assert enrolment.note_good_connection(new, NOW) is None
-        enrolment.note_refusal(new)
+        enrolment.note_refusal(new, NOW)
         assert self.chosen(enrolment) == new
         again = reopened(enrolment)
-        again.note_refusal(new)
+        again.note_refusal(new, NOW)
         assert self.chosen(again) == new
 
     def test_a_disk_that_fails_does_not_have_the_refused_one_tried_at_once(
         self, enrolment: Enrolment, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         old, new = self.two(enrolment)
-        enrolment.note_refusal(new)
+        enrolment.note_refusal(new, NOW)
 
         def fail(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             raise StorageFull(str(path), "full")
