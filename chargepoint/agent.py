@@ -112,13 +112,14 @@ class Agent:
             raise_event=events.raise_or_count,
             note_outcome=self._note_outcome,
         )
+        self._timekeeper = Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step)
         self.session = Session(
             settings=settings.session,
             boot_content=self._boot_content,
             connectors=self.connectors,
             configuration=foundation.configuration,
             clock=clock,
-            timekeeper=Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step),
+            timekeeper=self._timekeeper,
             open_exchange=self._open_exchange,
         )
         for lane, source in self.renewal.sources.items():
@@ -234,6 +235,7 @@ class Agent:
         if self._recording:
             await asyncio.wait(self._recording)
         await self.renewal.close()
+        await self._timekeeper.close()
 
     async def _note_outcome(self, attempt: Attempt, outcome: Outcome) -> bool:
         await self.renewal.note_outcome(attempt, outcome)

@@ -1,13 +1,15 @@
 """What follows when the Central System tells the time: the clock, the board, the log and the floor on the disk.
 
 Order matters: the events that happened while the clock was not set get their true time before the change itself is
-recorded, so that the security log reads in the order of what happened.
+recorded, so that the security log reads in the order of what happened. Once begun, all of it is done, even where the
+connection that told the time is lost meanwhile: the clock is right from then on, and nothing would bring it again.
 """
 
+import asyncio
 import logging
 from datetime import datetime, timedelta
 
-from chargepoint.clock import Clock, Floor
+from chargepoint.clock import Clock, Correction, Floor
 from chargepoint.events import EventDoor
 from chargepoint.hardware.port import Hardware
 from chargepoint.state import StateUnusable
@@ -33,9 +35,10 @@ class Timekeeper:
         self._hardware = hardware
         self._events = events
         self._step = step
+        self._following: set[asyncio.Task[None]] = set()
 
     async def learn(self, current_time: datetime, round_trip: timedelta) -> None:
-        """Take over a currentTime; a failing disk is logged and not raised.
+        """Take over a currentTime; a failing disk is logged and not raised. Cancelled, it goes on alone.
 
         Args:
             current_time: what the Central System said.
@@ -44,6 +47,17 @@ class Timekeeper:
         correction = self._clock.correct(current_time, round_trip)
         if correction.refused:
             return
+        task = asyncio.create_task(self._follow(correction), name="time learned")
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+        await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait for what has begun."""
+        if self._following:
+            await asyncio.wait(self._following)
+
+    async def _follow(self, correction: Correction) -> None:
         if not correction.was_set:
             await self._events.settle_times()
         if correction.step:

@@ -1,5 +1,6 @@
 """What follows when the Central System tells the time."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,19 @@ async def test_events_of_before_get_their_time_before_the_change_is_recorded(ben
     [(_, provisional_at)] = await bench.recorded()
     assert provisional_at < TRUE_TIME
     await bench.timekeeper.learn(TRUE_TIME, NO_TIME)
+    assert await bench.recorded() == [("MemoryExhaustion", TRUE_TIME), (SET, TRUE_TIME)]
+
+
+async def test_what_follows_is_done_although_the_connection_that_told_the_time_is_lost(bench: Bench) -> None:
+    bench.board.shows = datetime(1970, 1, 1, tzinfo=UTC)
+    await bench.events.raise_event("MemoryExhaustion")
+    learning = asyncio.create_task(bench.timekeeper.learn(TRUE_TIME, NO_TIME))
+    await asyncio.sleep(0)  # it has begun
+    learning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await learning
+    await bench.timekeeper.close()
+    assert len(bench.board.set_to) == 1
     assert await bench.recorded() == [("MemoryExhaustion", TRUE_TIME), (SET, TRUE_TIME)]
 
 
