@@ -3,8 +3,9 @@
 Every certificate is right by default (A00.FR.501 to 512): a strong key, ECDSA or RSA-PSS with SHA-256, a serial number,
 an organisation, a KeyUsage that limits it. A test makes exactly one property wrong by naming it.
 
-Not done here: which authorities exist (pki.py), revocation. No code is shared with the agent's own certificate code, so
-that a common mistake cannot pass.
+Not done here: which authorities exist (pki.py), who tells what was revoked (responder.py).
+
+No code is shared with the agent's own certificate code, so that a common mistake cannot pass.
 """
 
 import ssl
@@ -18,7 +19,7 @@ from typing import Final, Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 KeyKind = Literal["ec", "rsa"]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -27,6 +28,7 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 SERVER: Final = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 CODE_SIGNING: Final = ExtendedKeyUsageOID.CODE_SIGNING
+OCSP_SIGNING: Final = ExtendedKeyUsageOID.OCSP_SIGNING
 
 ROOT_LIFE: Final = timedelta(days=7300)  #: validity of a root; roots in the field live 10 to 30 years
 LEAF_LIFE: Final = timedelta(days=365)  #: validity of a leaf; A03 renews in the last month, so a year shows both states
@@ -69,6 +71,36 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whom a certificate names as those who know about its revocation: addresses of OCSP responders and of CRLs."""
+
+    ocsp: tuple[str, ...] = ()
+    crl: tuple[str, ...] = ()
+
+    def extensions(self) -> Iterable[x509.ExtensionType]:
+        """Yield the extensions that say so."""
+        if self.ocsp:
+            method = AuthorityInformationAccessOID.OCSP
+            yield x509.AuthorityInformationAccess([x509.AccessDescription(method, _url(each)) for each in self.ocsp])
+        if self.crl:
+            points = [x509.DistributionPoint([_url(each)], None, None, None) for each in self.crl]
+            yield x509.CRLDistributionPoints(points)
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """That a certificate was revoked.
+
+    Attributes:
+        at: since when.
+        reason: the reason code of RFC 5280, None for none.
+    """
+
+    at: datetime
+    reason: x509.ReasonFlags | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Validity:
     """A span of time, aware UTC; a missing end is filled from the life given."""
 
@@ -104,12 +136,18 @@ class Authority:
         key: its private key.
         certificate: its certificate.
         intermediates: PEM of the CA certificates that a leaf's chain needs, nearest first, without the root.
+
+    Attributes:
+        whereabouts: whom its certificates name from now on as those who know what was revoked; nobody at first.
+        revoked: what was revoked, by serial number.
     """
 
     def __init__(self, key: PrivateKey, certificate: x509.Certificate, intermediates: bytes = b"") -> None:
         self.key = key
         self.certificate = certificate
         self.intermediates = intermediates
+        self.whereabouts = Whereabouts()
+        self.revoked: dict[int, Revoked] = {}
 
     @classmethod
     def root(
@@ -137,12 +175,17 @@ class Authority:
         """The authority's private key, PKCS #8 without a passphrase."""
         return private_key_pem(self.key)
 
+    def revoke(self, certificate: x509.Certificate, reason: x509.ReasonFlags | None = None) -> None:
+        """Take back what it has issued, from now on."""
+        self.revoked[certificate.serial_number] = Revoked(datetime.now(UTC).replace(microsecond=0), reason)
+
     def intermediate(self, common_name: str, organisation: str, *, key: KeyKind = "ec") -> "Authority":
         """Create a CA below this one; it may issue leaves only."""
         private_key = generate_key(key)
         validity = Validity(self.certificate.not_valid_before_utc, self.certificate.not_valid_after_utc)
         name = subject_name(common_name, organisation)
         builder = _builder(name, self.certificate.subject, private_key.public_key(), validity)
+        builder = _naming(builder, self.whereabouts)
         certificate = _sign(_as_authority(builder, self.key, path_length=0), self.key)
         own_pem = certificate.public_bytes(serialization.Encoding.PEM)
         return Authority(private_key, certificate, own_pem + self.intermediates)
@@ -177,6 +220,8 @@ class Authority:
                 raise ValueError("a self-signed certificate needs its private key")
             signer, issuer, above = private_key, subject, b""
         builder = _builder(subject, issuer, public_key, Validity.of(not_before, not_after, LEAF_LIFE))
+        if not self_signed:
+            builder = _naming(builder, self.whereabouts)
         builder = _as_leaf(builder, signer, usages, tuple(san), encipher=isinstance(public_key, rsa.RSAPublicKey))
         pem = _sign(builder, signer).public_bytes(serialization.Encoding.PEM)
         return Issued(pem, private_key_pem(private_key) if private_key else b"", pem + above)
@@ -202,6 +247,16 @@ def _builder(
         .not_valid_after(validity.not_after)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
+
+
+def _naming(builder: x509.CertificateBuilder, whereabouts: Whereabouts) -> x509.CertificateBuilder:
+    for extension in whereabouts.extensions():
+        builder = builder.add_extension(extension, critical=False)
+    return builder
+
+
+def _url(address: str) -> x509.UniformResourceIdentifier:
+    return x509.UniformResourceIdentifier(address)
 
 
 def _as_authority(

@@ -3,7 +3,7 @@
 The two trees share no key. A directory makes the roots lasting: they are made on first use and read later, so that a
 device that was once given the root still trusts the Central System after its restart. Another `Pki` is the stranger CA.
 
-Not done here: building certificates (authority.py), revocation.
+Not done here: building certificates (authority.py), telling what was revoked (responder.py).
 """
 
 from datetime import datetime
@@ -157,6 +157,18 @@ class Pki:
             usages=(CODE_SIGNING,),
             key=generate_key(key),
         )
+
+    def revoke(
+        self, issued: Issued, *, reason: x509.ReasonFlags | None = None, issuer: Authority | None = None
+    ) -> None:
+        """Take a certificate back; whoever asks the responder of its issuer learns of it.
+
+        Args:
+            issued: what `issuer` has issued.
+            reason: the reason code.
+            issuer: another authority than the CPO root.
+        """
+        (issuer or self.central_system_root).revoke(issued.x509, reason)
 
     def sign_csr(
         self,
