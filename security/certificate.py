@@ -219,8 +219,7 @@ def faults_of(certificate: Certificate, now: datetime | None, purpose: Purpose) 
         purpose: what it is to be used for.
     """
     return [
-        *_key_faults(certificate),
-        *_signature_faults(certificate),
+        *weaknesses_of(certificate),
         *_validity_faults(certificate, now),
         *_subject_faults(certificate, purpose),
         *_usage_faults(certificate, purpose),
@@ -240,6 +239,11 @@ def remarks_of(certificate: Certificate, purpose: Purpose) -> list[str]:
     if isinstance(certificate.x509.public_key(), ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         remarks.append("EdDSA is strong enough, but outside the white paper's algorithms (A00.FR.505)")
     return remarks
+
+
+def weaknesses_of(certificate: Certificate) -> list[str]:
+    """Name what makes its key or its signature too weak (A00.FR.501, A00.FR.506); one line each."""
+    return [*_key_faults(certificate), *_signature_faults(certificate)]
 
 
 def _key_faults(certificate: Certificate) -> Iterator[str]:

@@ -3,11 +3,13 @@
 SecurityError
 ├── CertificateError     a certificate, a chain or a key that was handed in is not acceptable
 ├── KeyStoreError        a private key cannot be made or used where private keys live (security/keys.py)
+├── FetchFailed          nobody answered a question about a certificate (security/revocation.py)
 ├── DurableError         the disk did not do what it was told (security/durable.py)
 │   ├── StorageFull      no space, or no quota, is left
 │   ├── StorageReadOnly  nothing may be changed there
 │   └── StorageFailed    anything else
 └── TlsFault             the peer's TLS, or its certificate, is not acceptable (security/tls.py)
+    └── PeerNotVouchedFor  its certificate is revoked, or may be (security/peer_revocation.py)
 """
 
 
@@ -37,6 +39,10 @@ class KeyStoreError(SecurityError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class FetchFailed(SecurityError):
+    """Raised when a question was not answered; the text says why, in one line that is safe for a log."""
 
 
 class DurableError(SecurityError):
