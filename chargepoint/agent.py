@@ -110,6 +110,7 @@ class Agent:
             system_trust_store=settings.interop.system_trust_store,
             clock=clock,
             raise_event=events.raise_or_count,
+            revocation=foundation.revocation,
             note_outcome=self._note_outcome,
         )
         self._timekeeper = Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step)

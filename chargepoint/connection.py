@@ -37,6 +37,7 @@ from chargepoint.outage import Outage
 from chargepoint.setting_table import ConnectionSettings
 from security.event import RaiseEvent
 from security.fallback import Outcome
+from security.peer_revocation import PeerRevocation
 
 __all__ = ["Attempt", "Connection", "ConnectionState", "Failure", "Link"]
 
@@ -72,6 +73,7 @@ class Connection:
         system_trust_store: the setting of that name in ``[interop]``.
         clock: the agent's.
         raise_event: records a security event.
+        revocation: finds out whether the Central System's certificate is revoked; None where that is not asked.
         note_outcome: told how each try ended that was planned.
         rng: chance for the jitter of the waits.
     """
@@ -85,12 +87,15 @@ class Connection:
         system_trust_store: bool,
         clock: Clock,
         raise_event: RaiseEvent,
+        revocation: PeerRevocation | None = None,
         note_outcome: NoteOutcome = _decide_nothing,
         rng: random.Random | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
-        self._opening = Opening(settings, static_rsa=static_rsa, system_trust_store=system_trust_store)
+        self._opening = Opening(
+            settings, static_rsa=static_rsa, system_trust_store=system_trust_store, revocation=revocation
+        )
         self._clock = clock
         self._raise_event = raise_event
         self._note_outcome = note_outcome

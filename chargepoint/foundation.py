@@ -17,6 +17,7 @@ from chargepoint.configuration_table import keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
+from chargepoint.fetch import fetch
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -31,7 +32,10 @@ from security.errors import DurableError
 from security.event import SecurityEventType
 from security.fallback import Bounds
 from security.keys import FileKeys, KeyStore, KeyType
+from security.peer_revocation import PeerRevocation, RevocationPolicy
 from security.provider_keys import ProviderKeys
+from security.revocation import RevocationCheck
+from security.revocation_cache import RevocationCache
 from security.store import CertificateStore, Policy
 
 _log = logging.getLogger(__name__)
@@ -53,6 +57,7 @@ class Foundation:
     certificates: CertificateStore
     enrolment: Enrolment
     installer: Installer
+    revocation: PeerRevocation | None
     planner: Planner
     fallback: Fallback
 
@@ -122,6 +127,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             certificates=certificates,
             enrolment=enrolment,
             installer=installer,
+            revocation=_revocation(state, RevocationPolicy(settings.security.revocation_central_system)),
             planner=planner,
             fallback=fallback,
         )
@@ -166,6 +172,12 @@ async def _open_enrolment(certificates: CertificateStore, settings: SecuritySett
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {enrolment.damage}"
         )
     return enrolment
+
+
+def _revocation(state: StateDirectory, policy: RevocationPolicy) -> PeerRevocation | None:
+    if policy is RevocationPolicy.OFF:
+        return None
+    return PeerRevocation(RevocationCheck(fetch, RevocationCache(state.revocation)), policy)
 
 
 async def _keep_floor(floor: Floor, clock: Clock) -> None:

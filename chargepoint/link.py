@@ -1,9 +1,9 @@
 """One good connection to the Central System: TLS judged good, HTTP 101, the subprotocol ocpp1.6 agreed.
 
 Guaranteed: nothing of the HTTP upgrade, the password least of all, is sent to a peer before its TLS version, cipher
-suite, name and dates have been judged good (A00.FR.310, A00.FR.414); redirects are not followed, no extension is
-offered, no proxy is taken from the environment unless that is set; every wait has an end
-(docs/decisions/0041-judged-before-the-upgrade.md).
+suite, name and dates have been judged good (A00.FR.310, A00.FR.414), and, where that is asked, its certificate was
+found not to be revoked; redirects are not followed, no extension is offered, no proxy is taken from the environment
+unless that is set; every wait has an end (docs/decisions/0041-judged-before-the-upgrade.md).
 
 Not done here: trying again (connection.py), what is said over the link (rpc.py).
 """
@@ -30,6 +30,8 @@ from chargepoint.rpc import LinkLost
 from chargepoint.setting_table import ConnectionSettings
 from security.event import SecurityEventType
 from security.handshake import Witness
+from security.peer_revocation import PeerNotVouchedFor, PeerRevocation
+from security.revocation import CHECK_TIMEOUT
 from security.tls import Peer, client_context, judge_peer
 
 MAX_QUEUED_FRAMES: Final = 4  #: frames; the exchange reads at once, so a peer that floods is slowed down by TCP
@@ -156,11 +158,13 @@ class Opening:
         settings: time-outs, sizes and proxy.
         static_rsa: offer the cipher suites without forward secrecy too.
         system_trust_store: trust the machine's roots besides the installed ones.
+        revocation: finds out whether the peer's certificate is revoked; None where that is not asked.
     """
 
     settings: ConnectionSettings
     static_rsa: bool
     system_trust_store: bool
+    revocation: PeerRevocation | None = None
 
     async def open(self, attempt: Attempt, clock: Clock) -> Link:
         """Open one link; a peer that the roots do not verify is met once more with the fallback root (M05.FR.13).
@@ -179,6 +183,8 @@ class Opening:
         except ConnectionFailed as failed:
             refusal = failed.failure
             if not attempt.fallback_roots or not _is_invalid_certificate(refusal):
+                raise
+            if isinstance(failed.__cause__, PeerNotVouchedFor):  # the roots did verify it; no other makes it good again
                 raise
         # Never both roots at once: a chain that ends at the old one would prove nothing about the new one.
         try:
@@ -206,13 +212,14 @@ class Opening:
 
     def _bounds(self) -> dict[str, Any]:
         settings = self.settings
+        asking = CHECK_TIMEOUT if self.revocation else timedelta()  # of its own: a silent responder locks nobody out
         return {
             "subprotocols": [Subprotocol(SUBPROTOCOL)],
             "compression": None,
             "user_agent_header": USER_AGENT,
             "logger": _silent,
             "proxy": {"": None, "environment": True}.get(settings.proxy, settings.proxy),
-            "open_timeout": settings.open_timeout.total_seconds(),
+            "open_timeout": (settings.open_timeout + asking).total_seconds(),
             "close_timeout": settings.close_timeout.total_seconds(),
             "ping_interval": None,  # WebSocketPingInterval changes while connected: connection.py has its own task
             "max_size": settings.max_frame_bytes,
@@ -241,8 +248,12 @@ class Opening:
                 roots=attempt.roots,
             )
 
+        async def vouch(peer: Peer) -> None:
+            if self.revocation is not None:
+                await self.revocation.judge(peer, now)
+
         return {
-            "create_connection": functools.partial(_Socket, judge=judge),
+            "create_connection": functools.partial(_Socket, judge=judge, vouch=vouch),
             "ssl": context,
             "server_hostname": attempt.server_name,
             "ssl_handshake_timeout": self.settings.open_timeout.total_seconds(),
@@ -272,10 +283,17 @@ class _Socket(ClientConnection):
         peer: the peer as judged, None without TLS.
     """
 
-    def __init__(self, *args: Any, judge: Callable[[ssl.SSLObject], Peer] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        judge: Callable[[ssl.SSLObject], Peer] | None = None,
+        vouch: Callable[[Peer], Awaitable[None]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.peer: Peer | None = None
         self._judge = judge
+        self._vouch = vouch
         self._refusal: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -307,13 +325,17 @@ class _Socket(ClientConnection):
         """
         if self._refusal is not None:
             raise self._refusal
+        if self._vouch is not None and self.peer is not None:  # others have to be asked: too long for connection_made
+            await self._vouch(self.peer)
         try:
             await super().handshake(*args, **kwargs)
-        except InvalidMessage as error:
+        except (InvalidMessage, ConnectionClosed) as error:
             # websockets tells only that no answer came. Why, it keeps: a reset, or in TLS 1.3, where the peer judges
             # our certificate after its own handshake is over, the alert that came in place of the answer.
             if isinstance(self.connection_exc, OSError):
                 raise self.connection_exc from error
+            if isinstance(error, ConnectionClosed):  # the peer was gone before the request, and said nothing
+                raise ConnectionResetError from error
             raise
         if self.subprotocol != SUBPROTOCOL:
             raise WrongSubprotocol

@@ -25,6 +25,9 @@ from chargepoint.setting_check import (
 Tolerance = Literal["refuse", "tolerate"]
 """What happens to a message that breaks the schema in a way that does no harm."""
 
+Revocation = Literal["off", "soft", "hard"]
+"""Whether anybody is asked if a certificate is revoked, and what follows where nobody knows (peer_revocation.py)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargePointSettings:
@@ -208,6 +211,10 @@ class SecuritySettings:
     )
     event_retry: timedelta = setting(
         timedelta(seconds=10), unit="s", low=0.1, high=3600, why="after the first refusal; grows by as much with each"
+    )
+    revocation_central_system: Revocation = setting(
+        "off",
+        why="the Central System's certificate is to live for a day (A00.FR.701); soft or hard where it lives long",
     )
 
 

@@ -21,6 +21,7 @@ from security.errors import DurableError
 PROBE_BYTES: Final = 65_536  #: bytes; room that must be left at start: a commit of a few pages and a certificate
 DATABASE_NAME: Final = "state.db"
 CERTIFICATES_NAME: Final = "certificates"
+REVOCATION_NAME: Final = "revocation"
 LOCK_NAME: Final = "lock"
 PROBE_NAME: Final = "probe"
 
@@ -103,6 +104,11 @@ class StateDirectory:
     def certificates(self) -> Path:
         """Where the certificate store lies."""
         return self.path / CERTIFICATES_NAME
+
+    @property
+    def revocation(self) -> Path:
+        """Where answers about revoked certificates are kept."""
+        return self.path / REVOCATION_NAME
 
     def close(self) -> None:
         """Give the directory free for another agent; harmless when repeated.
