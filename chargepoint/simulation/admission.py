@@ -3,7 +3,8 @@
 - One profile at a time; a Charge Point in another one is refused (A00.FR.001, A00.FR.002).
 - Profiles 1 and 2: HTTP Basic, user name = identity, password = the bytes that are known for it (A00.FR.202 to 205).
 - Profile 3: a client certificate whose O names the CPO and whose CN is the serial number of this Charge Point
-  (A00.FR.404, A00.FR.405). Its path and dates were judged in the handshake (A00.FR.403).
+  (A00.FR.404, A00.FR.405). Its path and dates were judged in the handshake (A00.FR.403); where the Central System has
+  a calendar of its own, its dates are judged here.
 - Once connected in a profile, an identity is not let in with a lower one (A05.FR.09).
 
 Pure: nothing is read or written here but the register itself.
@@ -12,8 +13,9 @@ Pure: nothing is read or written here but the register itself.
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -85,6 +87,7 @@ class Register:
             remove an entry to let it in with a lower one.
         only: the identities that may connect at all, None for any.
         accept_unknown: take a Charge Point that is not known and remember its first password or serial number.
+        calendar: the time that client certificates are judged by, None where the handshake has judged their dates.
     """
 
     path: str = "/ocpp"
@@ -94,6 +97,7 @@ class Register:
     highest_profiles: dict[str, int] = field(default_factory=dict)
     only: frozenset[str] | None = None
     accept_unknown: bool = False
+    calendar: Callable[[], datetime] | None = None
 
     def judge(self, profile: int, visitor: Visitor) -> Admission:
         """Decide whether a visitor is let in while `profile` is served."""
@@ -147,7 +151,10 @@ class Register:
     def _check_certificate(self, identity: str, visitor: Visitor) -> tuple[Observation, ...]:
         if visitor.client_certificate is None:
             raise Refused(403, "no client certificate")
-        subject = x509.load_der_x509_certificate(visitor.client_certificate).subject
+        certificate = x509.load_der_x509_certificate(visitor.client_certificate)
+        if self.calendar is not None:
+            _check_dates(certificate, self.calendar())
+        subject = certificate.subject
         organisations = _texts(subject, NameOID.ORGANIZATION_NAME)
         if not any(self.organisation in text for text in organisations):  # A00.FR.404
             raise Refused(403, f"O of the client certificate does not contain {self.organisation!r}")
@@ -160,6 +167,11 @@ class Register:
         if visitor.authorization:
             return ((Rule.UNASKED_CREDENTIAL, "profile 3"),)
         return ()
+
+
+def _check_dates(certificate: x509.Certificate, now: datetime) -> None:
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:  # A00.FR.403
+        raise Refused(403, "the client certificate is out of date")
 
 
 def _credentials(values: Sequence[str]) -> tuple[bytes, bytes]:

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from chargepoint.simulation.admission import Register
-from chargepoint.simulation.authority import Issued
+from chargepoint.simulation.authority import Authority, Issued
 from chargepoint.simulation.caller import CALL_TIMEOUT, BadAnswer, CallRefused, ConnectionGone
 from chargepoint.simulation.connection import Connection
 from chargepoint.simulation.door import Door
@@ -60,6 +60,8 @@ class CentralSystem:
         maximum_tls: the newest TLS version to speak.
         accept_unknown: let in Charge Points that are not known and remember their credentials.
         clock: its time, for currentTime.
+        own_calendar: judge client certificates by `clock` too, and not by the machine's time: for years that pass in
+            seconds. Its server certificates then are for the test to `present`.
         heartbeat_interval: interval of BootNotification.conf.
         max_entries: how much of the record is kept, None for all.
 
@@ -84,6 +86,7 @@ class CentralSystem:
         maximum_tls: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
         accept_unknown: bool = False,
         clock: Clock = system_clock,
+        own_calendar: bool = False,
         heartbeat_interval: timedelta = HEARTBEAT_INTERVAL,
         max_entries: int | None = None,
     ) -> None:
@@ -92,12 +95,13 @@ class CentralSystem:
         self.port = port
         self.recorder = Recorder(max_entries)
         self.register = Register(path, self.pki.organisation, accept_unknown=accept_unknown)
+        self.register.calendar = clock if own_calendar else None
         self.duty = Duty(clock, heartbeat_interval)
         self.connections: dict[str, Connection] = {}
         self.registrations: dict[str, Registration] = {}
         self._bind = bind
         self._tls = tls
-        self._server_tls = ServerTls(self.pki, host, maximum_tls)
+        self._server_tls = ServerTls(self.pki, host, maximum_tls, judges_dates=not own_calendar)
         self._profile = _checked(profile)
         self._script = Script()
         self._server: asyncio.Server | None = None
@@ -158,6 +162,10 @@ class CentralSystem:
     def present(self, *certificates: Issued) -> None:
         """Show other server certificates from the next handshake on; none: an RSA and an EC one, both good."""
         self._server_tls.present(*certificates)
+
+    def trust(self, *roots: Authority) -> None:
+        """Take Charge Point certificates under these roots from the next handshake on; none: under the PKI's own."""
+        self._server_tls.trust(*roots)
 
     async def connected(
         self, identity: str | None = None, *, after: Connection | None = None, timeout: timedelta = EXPECT_TIMEOUT

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from chargepoint.simulation import schema
+from chargepoint.simulation.authority import Authority
 from chargepoint.simulation.caller import BadAnswer, CallRefused, ConnectionGone
 from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.frame import CallResult
@@ -24,7 +25,16 @@ from chargepoint.simulation.script import (
     Usual,
     WrongId,
 )
-from tests.bare_charge_point import BOOT, IDENTITY, PASSWORD, BareChargePoint, basic, charge_point, client_context
+from tests.bare_charge_point import (
+    BOOT,
+    IDENTITY,
+    PASSWORD,
+    SERIAL_NUMBER,
+    BareChargePoint,
+    basic,
+    charge_point,
+    client_context,
+)
 
 NOW = "2026-01-01T00:00:00Z"
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -327,6 +337,44 @@ async def test_a_refused_client_certificate_is_recorded_with_the_cause() -> None
                 pass
         refusal = await central_system.refused()
         assert "unable to get local issuer certificate" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("year", "refusal"), [(2040, None), (2039, "out of date"), (2042, "out of date")], ids=["in date", "early", "late"]
+)
+async def test_with_a_calendar_of_its_own_it_judges_client_certificates_by_that(year: int, refusal: str | None) -> None:
+    today = datetime(year, 7, 1, tzinfo=UTC)
+    system = CentralSystem(profile=3, clock=lambda: today, own_calendar=True)
+    async with system as central_system:
+        central_system.serial_numbers[IDENTITY] = SERIAL_NUMBER
+        certificate = central_system.pki.charge_point_certificate(
+            SERIAL_NUMBER, not_before=datetime(2040, 1, 1, tzinfo=UTC), not_after=datetime(2041, 1, 1, tzinfo=UTC)
+        )
+        context = client_context(central_system, certificate)
+        if refusal is None:
+            async with charge_point(central_system, context=context) as client:
+                await booted(client)
+            return
+        with pytest.raises(InvalidStatus, match="403"):
+            async with charge_point(central_system, context=context):
+                pass
+        assert refusal in (await central_system.refused()).reason
+
+
+async def test_other_roots_can_vouch_for_charge_points_at_any_time() -> None:
+    async with CentralSystem(profile=3) as central_system:
+        central_system.serial_numbers[IDENTITY] = SERIAL_NUMBER
+        root = Authority.root("Another root", central_system.pki.organisation)
+        context = client_context(
+            central_system, central_system.pki.charge_point_certificate(SERIAL_NUMBER, issuer=root)
+        )
+        central_system.trust(root)
+        async with charge_point(central_system, context=context) as client:
+            await booted(client)
+        central_system.trust()
+        with pytest.raises((OSError, InvalidMessage)):
+            async with charge_point(central_system, context=context):
+                pass
 
 
 async def test_several_charge_points_are_told_apart() -> None:
