@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from security.crl import CrlSource
 from security.inquiry import CLOCK_SKEW, RevocationStatus
@@ -90,6 +90,26 @@ def test_a_revocation_is_for_ever_but_not_a_hold() -> None:
     assert status(crl(ROOT, LEAF), NOW + 1000 * DAY) is RevocationStatus.REVOKED
     assert status(crl(ROOT, LEAF, reason=HOLD)) is RevocationStatus.REVOKED
     assert status(crl(ROOT, LEAF, reason=HOLD), NOW + 1000 * DAY) is RevocationStatus.UNKNOWN
+
+
+def der(tag: int, *parts: bytes) -> bytes:
+    """Build a DER value of less than 256 bytes."""
+    content = b"".join(parts)
+    return bytes([tag, *([0x81] if len(content) > 0x7F else []), len(content)]) + content
+
+
+def test_a_list_without_a_next_update_says_nothing() -> None:
+    # `cryptography` makes none, so the field is cut out of a good list and the rest is signed again.
+    signed = x509.load_der_x509_crl(crl(ROOT)).tbs_certlist_bytes
+    content = signed[3 if signed[1] == 0x81 else 2 :]
+    next_update = der(0x17, f"{NOW + DAY:%y%m%d%H%M%SZ}".encode())
+    assert content.count(next_update) == 1
+    changed = der(0x30, content.replace(next_update, b""))
+    assert isinstance(ROOT.key, ec.EllipticCurvePrivateKey)
+    signature = ROOT.key.sign(changed, ec.ECDSA(hashes.SHA256()))
+    ecdsa_with_sha256 = bytes.fromhex("300a06082a8648ce3d040302")
+    answer = der(0x30, changed, ecdsa_with_sha256, der(0x03, b"\x00", signature))
+    assert SOURCE.judge(answer, NOW).reason == "the CRL names no next update"
 
 
 THIS = x509.UniformResourceIdentifier(URL)

@@ -214,5 +214,8 @@ def test_openssl_answers_our_question(tmp_path: Path, scheme: str, entry: str, e
     options = ["-rmd", "sha256", *(["-rsigopt", "rsa_padding_mode:pss"] if scheme == "pss" else [])]
     assert OPENSSL is not None
     subprocess.run([OPENSSL, *command.split(), *options], cwd=tmp_path, check=True, capture_output=True, timeout=20)
-    finding = responder.judge((tmp_path / "answer").read_bytes(), None, NONCE)
-    assert finding.status == expected
+    answer = (tmp_path / "answer").read_bytes()
+    assert responder.judge(answer, None, NONCE).status == expected
+    namesake = make_root(key=None if scheme == "ec" else rsa_key(3072))
+    of_another_key = OcspResponder(URL, subject(make(issuer=namesake, serial_number=0x1234), namesake))
+    assert of_another_key.judge(answer, None, NONCE).reason.startswith("the OCSP answer is not signed by the issuer")
