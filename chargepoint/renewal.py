@@ -140,6 +140,8 @@ class Renewal:
                 await self._finish(self._note_good_connection(pair))
             case Step.GIVE_WAY:
                 self._enrolment.note_refusal(pair.leaf, self._now())
+            case Step.WAIT:
+                self._enrolment.note_turn(pair.leaf, self._now())
 
     def status(self) -> dict[str, object]:
         """Tell people and programs when the certificate ends and what is done about it; all values are plain JSON."""

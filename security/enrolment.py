@@ -231,6 +231,20 @@ class Enrolment:
         """
         self._refused[now is not None][leaf.fingerprint] += 1
 
+    def note_turn(self, leaf: Certificate, now: datetime | None) -> None:
+        """Take note of a try that came to nothing without a refusal.
+
+        It counts for a certificate that stands in for a refused one: that has one turn at a time, whatever comes of it.
+        Else a Central System that leaves the old certificate without an answer would keep the new one away for ever.
+
+        Args:
+            leaf: the certificate.
+            now: the agent's time, None while its clock is not set.
+        """
+        counts = self._refused[now is not None]
+        if counts and leaf.fingerprint in self._state.proven:
+            counts[leaf.fingerprint] += 1
+
     def note_warning(self, leaf: Certificate, days: int) -> None:
         """Take note that people were warned of the end of a certificate.
 

@@ -301,6 +301,19 @@ class TestTrial:
         assert self.chosen(enrolment) == old
         assert self.chosen(reopened(enrolment)) == old
 
+    def test_an_old_one_that_is_left_without_an_answer_does_not_keep_the_new_one_away(
+        self, enrolment: Enrolment
+    ) -> None:
+        old, new = self.two(enrolment)
+        enrolment.note_turn(new, NOW)  # an outage says nothing about the new one
+        enrolment.note_turn(old, NOW)
+        assert self.chosen(enrolment) == new
+        enrolment.note_refusal(new, NOW)
+        assert self.chosen(enrolment) == old
+        enrolment.note_turn(old, NOW)
+        assert self.chosen(enrolment) == new
+        assert enrolment.note_good_connection(new, NOW) is None
+
     def test_what_was_refused_while_the_clock_was_not_set_stands_back_only_so_long(self, enrolment: Enrolment) -> None:
         """It may be a certificate whose time has not come."""
         old, new = self.two(enrolment)
