@@ -1,12 +1,12 @@
 """The way of one Charge Point from an accepted socket to an open WebSocket, or to a recorded refusal.
 
-TLS first where the profile has it, then the upgrade request, then admission.py decides, and only then the upgrade is
-answered. What ends here for the sake of security is recorded with its cause (A00.FR.323, A00.FR.408).
+TLS first where the profile has it, then the upgrade request, then admission.py decides, then the certificate authority
+is asked about a client certificate (online_check.py), and only then the upgrade is answered. What ends here for the sake of security is recorded with its cause (A00.FR.323, A00.FR.408).
 """
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from websockets.http11 import Request
 
 from chargepoint.simulation.admission import Register, Visitor
 from chargepoint.simulation.finding import Rule
+from chargepoint.simulation.online_check import is_revoked
 from chargepoint.simulation.recorder import Recorder, Refusal, Upgrade
 from chargepoint.simulation.websocket import WebSocket, WebSocketClosed
 from chargepoint.simulation.wire import TlsWire, Wire, WireLost
@@ -85,6 +86,8 @@ class Door:
             client_certificate=tls.client_certificate if tls else None,
         )
         admission = self._register.judge(self._profile, visitor)
+        if admission.status == 101 and await self._is_revoked(visitor.client_certificate):
+            admission = replace(admission, status=403, reason="the client certificate is revoked")  # A00.FR.704
         self._identity = admission.identity
         for rule, detail in admission.observations:
             self._find(rule, detail)
@@ -116,6 +119,11 @@ class Door:
             )
         )
         return Opened(self._identity, websocket)
+
+    async def _is_revoked(self, client_certificate: bytes | None) -> bool:
+        if client_certificate is None or self._context is None:
+            return False
+        return await is_revoked(client_certificate, self._context.get_ca_certs(binary_form=True))  # A00.FR.702
 
     def _refuse(self, stage: str, reason: str, status: int | None = None) -> None:
         self._recorder.add(
