@@ -100,7 +100,7 @@ class Pki:
             host: FQDN of the server, its CN (A00.FR.510).
             key: kind of key.
             not_before: begin of its validity; by default yesterday.
-            not_after: end of its validity; by default in a year.
+            not_after: end of its validity; by default in a year, though A00.FR.701 advises a day.
             common_name: another CN; "" leaves the CN out (with `san`: a SAN-only certificate).
             organisation: another O than the CPO's name; "" leaves it out.
             san: dNSNames; none by default, as A00.FR.511 advises.
