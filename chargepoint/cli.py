@@ -120,12 +120,13 @@ def _check(options: argparse.Namespace) -> int:
     path = _config_path(options)
     try:
         settings = load(path)
+        from chargepoint import local
+
+        local.check_passphrase(settings)
     except SettingsError as error:
         for mistake in error.mistakes:
             print(mistake)
         return Exit.REFUSED
-    from chargepoint import local
-
     for warning in (*settings.warnings, *local.lacking(settings)):
         print(f"warning: {warning}")
     for key in local.overridden(settings):

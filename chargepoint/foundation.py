@@ -21,6 +21,7 @@ from chargepoint.fetch import fetch
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
+from chargepoint.passphrase import open_passphrase
 from chargepoint.planner import Planner
 from chargepoint.settings import SecuritySettings, Settings
 from chargepoint.state import StateDirectory, StateUnusable
@@ -36,6 +37,7 @@ from security.peer_revocation import PeerRevocation, RevocationPolicy
 from security.provider_keys import ProviderKeys
 from security.revocation import RevocationCheck
 from security.revocation_cache import RevocationCache
+from security.secret import Secret
 from security.store import CertificateStore, Policy
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
     async with AsyncExitStack() as stack:
         state = StateDirectory.open(settings.state.directory)
         stack.callback(state.close)
+        passphrase = await asyncio.to_thread(open_passphrase, settings.security.key_passphrase_file, state.certificates)
         hardware = open_hardware(settings.hardware, settings.charge_point.connectors, state.path)
         database = await Database.open(state.database_path, MIGRATIONS)
         stack.push_async_callback(database.close)
@@ -102,7 +105,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             missing_prerequisite=lambda target: planner.missing_prerequisite(target),
             keys=keys_of(text_passwords=settings.interop.authorization_key_text),
         )
-        certificates = await _open_certificates(state, configuration, events)
+        certificates = await _open_certificates(state, passphrase, configuration, events)
         fallback = Fallback(
             configuration,
             clock,
@@ -134,7 +137,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
 
 
 async def _open_certificates(
-    state: StateDirectory, configuration: Configuration, events: EventDoor
+    state: StateDirectory, passphrase: Secret | None, configuration: Configuration, events: EventDoor
 ) -> CertificateStore:
     def policy() -> Policy:  # asked for at each installation, because a local command may change both keys
         return Policy(
@@ -143,7 +146,9 @@ async def _open_certificates(
         )
 
     try:
-        store = await asyncio.to_thread(CertificateStore.open, state.certificates, policy=policy)
+        store = await asyncio.to_thread(
+            CertificateStore.open, state.certificates, policy=policy, key_passphrase=passphrase
+        )
     except DurableError as error:
         raise StateUnusable(Path(error.path), error.what, error.advice) from error
     for damage in store.damage:
@@ -154,16 +159,18 @@ async def _open_certificates(
     return store
 
 
-def _open_keys(settings: SecuritySettings) -> KeyStore:
+def _open_keys(settings: SecuritySettings, passphrase: Secret | None) -> KeyStore:
     key_type = KeyType(settings.key_type)
     if not settings.key_provider:
-        return FileKeys(key_type)
+        return FileKeys(key_type, passphrase)
     return ProviderKeys(key_type, settings.key_provider, settings.key_uri)
 
 
 async def _open_enrolment(certificates: CertificateStore, settings: SecuritySettings, events: EventDoor) -> Enrolment:
     try:
-        enrolment = await asyncio.to_thread(Enrolment.open, certificates, _open_keys(settings))
+        enrolment = await asyncio.to_thread(
+            Enrolment.open, certificates, _open_keys(settings, certificates.key_passphrase)
+        )
     except DurableError as error:
         raise StateUnusable(Path(error.path), error.what, error.advice) from error
     if enrolment.damage is not None:

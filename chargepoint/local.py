@@ -15,6 +15,8 @@ from chargepoint.attempt import REMEDY
 from chargepoint.configuration import KEYS, ChangeStatus, Origin
 from chargepoint.foundation import open_foundation
 from chargepoint.installation import Use
+from chargepoint.mistake import MistakeList, SettingsError
+from chargepoint.passphrase import open_passphrase
 from chargepoint.settings import Settings
 from chargepoint.state import CERTIFICATES_NAME, DATABASE_NAME, LOCK_NAME, StateUnusable
 from security import durable
@@ -88,6 +90,23 @@ async def reset(settings: Settings) -> None:
             raise StateUnusable(Path(error.path), error.what, error.advice) from error
 
 
+def check_passphrase(settings: Settings) -> None:
+    """Say what a start would complain of about the passphrase of the private keys; changes nothing.
+
+    Raises:
+        SettingsError: with the one mistake.
+    """
+    file, mistakes = settings.security.key_passphrase_file, MistakeList(settings.path)
+    try:
+        open_passphrase(file, settings.state.directory / CERTIFICATES_NAME)
+    except StateUnusable as error:
+        if isinstance(error.__cause__, DurableError):
+            return  # who may not read the state directory may check the rest
+        # The name of this key would have its value masked, which is no secret: it names the file.
+        mistakes.add_at("security", "key_passphrase_file", str(file or '""'), str(error))
+        raise SettingsError(tuple(mistakes)) from error
+
+
 def overridden(settings: Settings) -> Sequence[str]:
     """Return the configuration keys of config.toml over which a value that was set since wins."""
     stored = _stored(settings)
@@ -150,7 +169,8 @@ def _forget_files(settings: Settings) -> None:
     directory, given = settings.state.directory, settings.provisioning
     # A bench may keep config.toml beside the state. It is the installer's, and so are the files that it names.
     ours_not = {settings.path, *given.central_system_roots, *given.manufacturer_roots, *given.charge_point_roots}
-    ours_not |= {path for path in (given.certificate, given.private_key) if path is not None}
+    single = (given.certificate, given.private_key, settings.security.key_passphrase_file)
+    ours_not |= {path for path in single if path is not None}
     kept = {path.resolve() for path in ours_not} | {directory.resolve() / name for name in KEPT_FILES}
     for path in sorted(directory.rglob("*")):
         if path.resolve() not in kept and (path.is_symlink() or not path.is_dir()):

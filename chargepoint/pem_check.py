@@ -4,12 +4,14 @@ Only form and fit are judged here: whether a certificate may be installed (dates
 certificate store's to say, at the time of installing. `cryptography` is imported only where there is a file to check.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chargepoint.mistake import MistakeList
+from chargepoint.passphrase import read_passphrase
 from chargepoint.setting_table import ProvisioningSettings
-from security.errors import CertificateError
+from security.errors import CertificateError, KeyLocked
 from security.secret import Secret
 
 if TYPE_CHECKING:
@@ -20,8 +22,14 @@ MAX_PEM_BYTES: Final = 262_144  #: bytes; a hundred certificates of 4096-bit key
 _TABLE = "provisioning"
 
 
-def check_provisioning(provisioning: ProvisioningSettings, mistakes: MistakeList) -> None:
-    """Add to `mistakes` what is wrong with the files of [provisioning]; its paths are absolute."""
+def check_provisioning(
+    provisioning: ProvisioningSettings, mistakes: MistakeList, *, passphrase_file: Path | None = None
+) -> None:
+    """Add to `mistakes` what is wrong with the files of [provisioning]; all paths are absolute.
+
+    A passphrase that cannot be read is no mistake of the configuration: it may come with a file system that is mounted
+    later. The start looks for it (passphrase.py), and until then nothing is said of a key that needs it.
+    """
     for root in provisioning.central_system_roots:
         _read_certificates("central_system_roots", root, mistakes)
     for root in provisioning.manufacturer_roots:
@@ -30,7 +38,7 @@ def check_provisioning(provisioning: ProvisioningSettings, mistakes: MistakeList
         _read_certificates("charge_point_roots", root, mistakes)
     certificate, private_key = provisioning.certificate, provisioning.private_key
     if certificate is not None and private_key is not None:
-        _check_pair(certificate, private_key, mistakes)
+        _check_pair(certificate, private_key, passphrase_file, mistakes)
     elif private_key is not None and not mistakes.names(_TABLE, "certificate"):
         mistakes.add(_TABLE, "private_key", str(private_key), "needs certificate beside it")
     elif certificate is not None and not mistakes.names(_TABLE, "private_key"):
@@ -65,13 +73,19 @@ def _read_certificates(key: str, path: Path, mistakes: MistakeList) -> "tuple[Ce
         return ()
 
 
-def _check_pair(certificate: Path, private_key: Path, mistakes: MistakeList) -> None:
+def _check_pair(certificate: Path, private_key: Path, passphrase_file: Path | None, mistakes: MistakeList) -> None:
     from security.client_certificate import match
 
     certificates = _read_certificates("certificate", certificate, mistakes)
+    passphrase = None
+    with suppress(ValueError):
+        passphrase = read_passphrase(passphrase_file)
     try:
         key_pem = Secret(read_pem(private_key).encode())
         if certificates:
-            match(certificates, key_pem)
+            match(certificates, key_pem, passphrase)
+    except KeyLocked as error:
+        if passphrase is not None or passphrase_file is None:
+            mistakes.add(_TABLE, "private_key", str(private_key), str(error))
     except (ValueError, CertificateError) as error:
         mistakes.add(_TABLE, "private_key", str(private_key), str(error))

@@ -106,7 +106,9 @@ class ProvisioningSettings:
         (), why="for Charge Point certificates only, where the Central System's own comes from another authority"
     )
     certificate: Path | None = setting(None, why="Charge Point certificate, its chain may follow; profile 3")
-    private_key: Path | None = setting(None, why="the unencrypted key of that certificate")
+    private_key: Path | None = setting(
+        None, why="the key of that certificate; encrypted, if at all, as key_passphrase_file has it"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +207,9 @@ class SecuritySettings:
     )
     key_uri: str = setting(
         "", unit="characters", high=255, check=check_key_uri, why="none; with pkcs11 the token for new keys"
+    )
+    key_passphrase_file: Path | None = setting(
+        None, why="files of private keys are not encrypted; else with the first line of this file"
     )
     renewal_repeat: timedelta = setting(
         timedelta(), unit="days", low=0, high=30, why="never: an unanswered request is an operator's matter (A02, A03)"

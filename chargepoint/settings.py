@@ -193,6 +193,10 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     return replace(
         settings,
         state=state,
+        security=replace(
+            settings.security,
+            key_passphrase_file=settings.security.key_passphrase_file and home / settings.security.key_passphrase_file,
+        ),
         control=replace(settings.control, socket=socket and state.directory / socket),
         provisioning=replace(
             given,
@@ -212,7 +216,7 @@ def _check_together(settings: Settings, mistakes: MistakeList) -> None:
     _check_retries(settings.connection, mistakes)
     _check_driver(settings.hardware, mistakes)
     _check_keys(settings.security, mistakes)
-    check_provisioning(settings.provisioning, mistakes)
+    check_provisioning(settings.provisioning, mistakes, passphrase_file=settings.security.key_passphrase_file)
 
 
 def _check_addresses(settings: Settings, mistakes: MistakeList) -> None:
@@ -277,6 +281,9 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield "[interop] system_trust_store: every authority that this machine trusts may vouch for the Central System"
     if "AuthorizationKey" in configuration and _others_may_read(settings.path):
         yield f"{settings.path} holds AuthorizationKey and others may read it: chmod 600 {settings.path}"
+    passphrase_file = settings.security.key_passphrase_file
+    if passphrase_file is not None and passphrase_file.exists() and _others_may_read(passphrase_file):
+        yield f"{passphrase_file} holds a passphrase and others may read it: chmod 600 {passphrase_file}"
     if provisioning.private_key is not None and _others_may_read(provisioning.private_key):
         yield f"{provisioning.private_key} is a private key that others may read: chmod 600 {provisioning.private_key}"
 

@@ -7,7 +7,7 @@ Not done here: files, dates and properties (certificate.py), whether a Central S
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -23,15 +23,17 @@ class ClientCertificate:
 
     Attributes:
         certificate_file: the chain in PEM, leaf first.
-        key_file: the private key in PEM, or the name of one that lives in hardware.
+        key_file: the private key in PEM, encrypted or not, or the name of one that lives in hardware.
         chain: the chain, leaf first.
         key_place: where the private key lives, in a word, for people.
+        key_passphrase: opens the key file if it is encrypted; None where there is none.
     """
 
     certificate_file: Path
     key_file: Path
     chain: tuple[Certificate, ...]
     key_place: str = "file"
+    key_passphrase: Secret | None = field(default=None, repr=False)
 
     @property
     def leaf(self) -> Certificate:
@@ -39,20 +41,24 @@ class ClientCertificate:
         return self.chain[0]
 
 
-def match(certificates: Sequence[Certificate], key_pem: Secret) -> tuple[tuple[Certificate, ...], Secret]:
+def match(
+    certificates: Sequence[Certificate], key_pem: Secret, passphrase: Secret | None = None
+) -> tuple[tuple[Certificate, ...], Secret]:
     """Find the certificate that the key belongs to and put its issuers behind it.
 
     Args:
         certificates: in any order, with or without the root.
-        key_pem: the private key in PEM, not encrypted, or the name of one that lives in hardware.
+        key_pem: the private key in PEM, or the name of one that lives in hardware.
+        passphrase: opens the key if it is encrypted, and encrypts what is stored; None where there is none.
 
     Returns:
         The chain, leaf first and without the root, which the peer has or does not trust, and the key as it is stored.
 
     Raises:
+        KeyLocked: the key is encrypted, and the passphrase does not open it.
         CertificateError: the key cannot be read or fits none of them, or one of them does not belong to the chain.
     """
-    public_key, normal = read_key(key_pem)
+    public_key, normal = read_key(key_pem, passphrase)
     leaf = next((one for one in certificates if fingerprint(one.public_key) == public_key), None)
     if leaf is None:
         raise CertificateError("the private key belongs to none of the certificates")

@@ -26,7 +26,7 @@ from security.certificate_life import choose, discardable, dispensable
 from security.client_certificate import ClientCertificate
 from security.enrolment_state import EnrolmentState, Request, Stage
 from security.errors import CertificateError, KeyStoreError
-from security.keys import KeyStore, fingerprint, read_key
+from security.keys import KeyStore, fingerprint, lock, read_key
 from security.shelf import Damage
 from security.signed_certificate import Expectation, judge
 from security.signing_request import signing_request
@@ -34,7 +34,8 @@ from security.store import MAX_CHARGE_POINT_CERTIFICATES, CaDomain, CertificateS
 
 MAX_STATE_BYTES: Final = 131_072  #: bytes; a key, a request, and some words about each installed certificate
 
-_NAME: Final = "enrolment.json"
+FILE_NAME: Final = "enrolment.json"
+"""Beside the directories of the certificates."""
 
 
 class Enrolment:
@@ -49,7 +50,7 @@ class Enrolment:
         self.keys: Final = keys
         self.damage: Damage | None = None
         self._store = store
-        self._path = store.directory / _NAME
+        self._path = store.directory / FILE_NAME
         self._state = EnrolmentState()
         # How often which was refused since the last good connection, with the clock set and without: without it a
         # certificate may have been refused for no other reason than that its time has not come.
@@ -146,7 +147,12 @@ class Enrolment:
         request = self._state.request
         roots = (*self._store.roots(CaDomain.CENTRAL_SYSTEM), *self._store.roots(CaDomain.CHARGE_POINT_ISSUER))
         wanted = Expectation(
-            request.key if request else None, request.csr if request else "", serial_number, roots, max_characters
+            request.key if request else None,
+            request.csr if request else "",
+            serial_number,
+            roots,
+            max_characters,
+            self._store.key_passphrase,
         )
         return judge(text, wanted, now)
 
@@ -278,10 +284,20 @@ class Enrolment:
             after = step(self._state)
             if after == self._state:
                 return
-            after = after.about({pair.leaf.fingerprint for pair in self.certificates})
+            after = self._locked(after.about({pair.leaf.fingerprint for pair in self.certificates}))
             durable.make_directory(self._store.directory)
             durable.write(self._path, after.to_json())
             self._state = after
+
+    def _locked(self, state: EnrolmentState) -> EnrolmentState:
+        """Encrypt a pending key that an earlier start, without a passphrase, has left unencrypted."""
+        request = state.request
+        if request is None or request.key is None:
+            return state
+        try:
+            return replace(state, request=replace(request, key=lock(request.key, self._store.key_passphrase)))
+        except CertificateError:  # no key that anybody could use
+            return state
 
     def _load(self) -> None:
         durable.sweep(self._store.directory)  # what a power cut has left of this file holds a private key
@@ -298,16 +314,15 @@ class Enrolment:
 
         def ended(state: EnrolmentState) -> EnrolmentState:
             request = state.request
-            leaf = installed.get(_public_key(request) or "") if request else None
+            leaf = installed.get(self._public_key(request) or "") if request else None
             if request is None or leaf is None:
                 return state
             return replace(state, request=None, latest=leaf.fingerprint, asked_at=request.asked_at)
 
         self._change(ended)
 
-
-def _public_key(request: Request) -> str | None:
-    try:
-        return read_key(request.key)[0] if request.key else None
-    except CertificateError:
-        return None
+    def _public_key(self, request: Request) -> str | None:
+        try:
+            return read_key(request.key, self._store.key_passphrase)[0] if request.key else None
+        except CertificateError:
+            return None

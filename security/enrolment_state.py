@@ -41,7 +41,7 @@ class Request:
         triggered: the Central System asked for it (A02), so that it may go while Pending (A00.FR.806); else A03.
         asked_at: when it was wanted; None where the clock was not set.
         csr: PKCS #10 in PEM, empty before it is made and after its end.
-        key: the private key, or the name of one, in PEM; None as above.
+        key: the private key as it is stored, or the name of one, in PEM; None as above.
     """
 
     stage: Stage

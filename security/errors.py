@@ -2,6 +2,7 @@
 
 SecurityError
 ├── CertificateError     a certificate, a chain or a key that was handed in is not acceptable
+│   └── KeyLocked        a private key is encrypted, and the passphrase does not open it
 ├── KeyStoreError        a private key cannot be made or used where private keys live (security/keys.py)
 ├── FetchFailed          nobody answered a question about a certificate (security/revocation.py)
 ├── DurableError         the disk did not do what it was told (security/durable.py)
@@ -27,6 +28,13 @@ class CertificateError(SecurityError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class KeyLocked(CertificateError):
+    """Raised when a private key is encrypted and stays so: there is no passphrase, or it is not the right one.
+
+    Nothing tells a wrong passphrase from an encrypted key that is damaged; so no such key is ever thrown away.
+    """
 
 
 class KeyStoreError(SecurityError):

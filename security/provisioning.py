@@ -99,7 +99,7 @@ class Provisioning:
 
         Args:
             certificate_file: the certificate and its intermediates in PEM.
-            key_file: its private key in PEM, not encrypted.
+            key_file: its private key in PEM; encrypted, if at all, with the store's passphrase.
             now: the agent's time, None while its clock is not set.
             serial_number: what its common name has to be (A00.FR.511); None takes any.
         """

@@ -6,7 +6,8 @@ goes on. A new certificate is a new name, so nothing that is good is ever overwr
 - A root is one file, ``<fingerprint>.pem`` (root.py; docs/decisions/0061-fallback-root.md).
 - A Charge Point certificate is two: ``<fingerprint>.key`` is written first, ``<fingerprint>.pem`` (the chain) makes it
   count. A power cut between the two leaves a key without a chain: nobody was told that it is installed, and `load`
-  collects it.
+  collects it. An encrypted key that stays locked is no reason to set its chain aside: with the right passphrase both
+  are good again (stored_keys.py looks for that before anything is opened).
 
 Not done here: the rules of what may be installed, and keeping two writers apart (store.py).
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 from security import durable
 from security.certificate import MAX_PEM_CHARACTERS, Certificate, parse_chain
 from security.client_certificate import ClientCertificate, match
-from security.errors import CertificateError, DurableError
+from security.errors import CertificateError, DurableError, KeyLocked
 from security.keys import place_of
 from security.root import MAX_FILE_BYTES, Root
 from security.root_set import RootSet
@@ -102,10 +103,16 @@ class RootShelf:
 
 
 class PairShelf:
-    """The directory of the Charge Point certificates with their keys."""
+    """The directory of the Charge Point certificates with their keys.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: where they are; it need not exist yet.
+        passphrase: opens the keys that are encrypted; None where there is none.
+    """
+
+    def __init__(self, directory: Path, passphrase: Secret | None = None) -> None:
         self._directory = directory
+        self._passphrase = passphrase
 
     def load(self) -> tuple[tuple[ClientCertificate, ...], tuple[Damage, ...]]:
         """Read all pairs, oldest first; set aside what is damaged and collect the keys of unfinished installations.
@@ -119,6 +126,8 @@ class PairShelf:
         for path in durable.files(self._directory, suffix=_CERTIFICATE_SUFFIX):
             try:
                 pairs.append(self._pair(path))
+            except KeyLocked as error:
+                damage.append(Damage(path, error.reason))
             except CertificateError as error:
                 # The key stays where it is: it cannot be had again, and with a mended chain it is good again.
                 damage.append(_set_aside(path, error))
@@ -128,7 +137,7 @@ class PairShelf:
         return tuple(sorted(pairs, key=lambda pair: pair.leaf.rank)), tuple(damage)
 
     def put(self, chain: tuple[Certificate, ...], key_pem: Secret) -> ClientCertificate:
-        """Store a chain and its key; durable when it returns. The key goes first: see the module's text.
+        """Store a chain and its key, as `match` has returned them; durable when it returns. The key goes first.
 
         Raises:
             DurableError: the pair does not count.
@@ -162,7 +171,7 @@ class PairShelf:
         if not pair.key_file.exists():
             raise CertificateError("its private key is not there")
         key = Secret(durable.read(pair.key_file, limit_bytes=MAX_PEM_CHARACTERS))
-        match(chain, key)
+        match(chain, key, self._passphrase)
         return replace(pair, key_place=place_of(key))
 
     def _files(self, chain: tuple[Certificate, ...], key_place: str = "") -> ClientCertificate:
@@ -172,6 +181,7 @@ class PairShelf:
             key_file=self._directory / f"{name}{_KEY_SUFFIX}",
             chain=chain,
             key_place=key_place,
+            key_passphrase=self._passphrase,
         )
 
 

@@ -33,6 +33,7 @@ class Expectation:
         serial_number: of the Charge Point.
         roots: who may vouch for it.
         max_characters: the value of CertificateSignedMaxChainSize.
+        key_passphrase: opens the key if it is encrypted.
     """
 
     key: Secret | None
@@ -40,6 +41,7 @@ class Expectation:
     serial_number: str
     roots: Sequence[Certificate]
     max_characters: int
+    key_passphrase: Secret | None = None
 
 
 def judge(text: str, wanted: Expectation, now: datetime | None) -> tuple[Certificate, tuple[str, ...]]:
@@ -61,7 +63,7 @@ def judge(text: str, wanted: Expectation, now: datetime | None) -> tuple[Certifi
     certificates = parse_chain(text)
     if wanted.key is None:
         raise CertificateError("no certificate request waits for it")
-    public_key, _ = read_key(wanted.key)
+    public_key, _ = read_key(wanted.key, wanted.key_passphrase)
     leaf = next((one for one in certificates if fingerprint(one.public_key) == public_key), None)
     if leaf is None:
         raise CertificateError("its public key is not that of the certificate request")

@@ -72,30 +72,35 @@ class CertificateStore:
 
     Attributes:
         directory: where its files are.
+        key_passphrase: opens private keys, and encrypts those that are stored; None where there is none.
         damage: the files that `open` could not use, for the log and for a security event.
     """
 
-    def __init__(self, directory: Path, policy: Callable[[], Policy]) -> None:
+    def __init__(self, directory: Path, policy: Callable[[], Policy], key_passphrase: Secret | None = None) -> None:
         self.directory: Final = directory
+        self.key_passphrase: Final = key_passphrase
         self.damage: tuple[Damage, ...] = ()
         self._policy = policy
         self._trees = {domain: TrustTree(directory / domain) for domain in CaDomain}
-        self._pair_shelf = PairShelf(directory / CHARGE_POINT)
+        self._pair_shelf = PairShelf(directory / CHARGE_POINT, key_passphrase)
         self._pairs: tuple[ClientCertificate, ...] = ()  # replaced as a whole, like the roots of a tree
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, directory: Path, *, policy: Callable[[], Policy] = Policy) -> Self:
+    def open(
+        cls, directory: Path, *, policy: Callable[[], Policy] = Policy, key_passphrase: Secret | None = None
+    ) -> Self:
         """Read the store; a directory that is not there yet is an empty store.
 
         Args:
             directory: ``<state>/certificates``, owned by this process alone.
             policy: what the configuration says about roots, called from any thread.
+            key_passphrase: as the attribute; a pair whose key it does not open is left alone and is in `damage`.
 
         Raises:
             DurableError: the directory cannot be read, or what a power cut left behind cannot be tidied up.
         """
-        store = cls(directory, policy)
+        store = cls(directory, policy, key_passphrase)
         damage = [damaged for tree in store._trees.values() for damaged in tree.load()]
         store.damage = (*damage, *store._load_pairs())
         return store
@@ -214,7 +219,7 @@ class CertificateStore:
 
         Args:
             chain_pem: the certificate and its intermediates, in any order, with or without the root.
-            key_pem: the private key of the certificate, in PEM, not encrypted.
+            key_pem: the private key of the certificate, in PEM; encrypted, if at all, with `key_passphrase`.
             now: the agent's time, None while its clock is not set.
             serial_number: what the common name has to be (A00.FR.511); None takes any.
 
@@ -222,7 +227,7 @@ class CertificateStore:
             What became of it; durable if Accepted, the store unchanged if not.
         """
         try:
-            chain, key = match(parse_chain(chain_pem), key_pem)
+            chain, key = match(parse_chain(chain_pem), key_pem, self.key_passphrase)
         except CertificateError as error:
             return Installation(InstallResult.INVALID_FORMAT, error.reason)
         remarks = tuple(remarks_of(chain[0], Purpose.CHARGE_POINT))

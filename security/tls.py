@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from security.event import SecurityEventType
 from security.handshake import describe_chain
+from security.secret import Secret
 from security.server_name import is_ip_address, name_matches
 from security.tls_fault import TlsFault
 
@@ -55,6 +56,10 @@ class ClientKeyPair(Protocol):
     @property
     def key_file(self) -> Path:
         """PEM: the private key, or the name of one that a provider of OpenSSL keeps."""
+
+    @property
+    def key_passphrase(self) -> Secret | None:
+        """What opens the private key if it is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +264,10 @@ def _in_date_first(roots: Sequence[bytes], now: datetime | None) -> list[bytes]:
 
 
 def _load_client_certificate(context: ssl.SSLContext, pair: ClientKeyPair) -> None:
+    # Without a password of ours, OpenSSL would ask a terminal for the one of an encrypted key.
+    password = pair.key_passphrase.reveal() if pair.key_passphrase else b""
     try:
-        # Without a password of ours, OpenSSL would ask a terminal for the one of an encrypted key.
-        context.load_cert_chain(pair.certificate_file, pair.key_file, password="")
+        context.load_cert_chain(pair.certificate_file, pair.key_file, password)
     except (ssl.SSLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise TlsFault(

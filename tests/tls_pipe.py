@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from security.secret import Secret
 from tests.pki import Made
 
 Pair = tuple[ssl.SSLObject, ssl.SSLObject]
@@ -16,6 +17,7 @@ class KeyPair:
 
     certificate_file: Path
     key_file: Path
+    key_passphrase: Secret | None = None
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, server_name: str = "localhost") -> Pair:

@@ -13,18 +13,21 @@ from security.certificate import Certificate
 from security.enrolment import Enrolment
 from security.enrolment_state import Stage
 from security.keys import FileKeys, fingerprint, read_key
+from security.secret import Secret
 from security.store import CaDomain, CertificateStore
+from security.stored_keys import find_locked
 from tests.pki import DAY, NOW, Made, key_usage, make, make_root
 from tests.recorder import Recorder
 
 ROOT = make_root()
 OLD = make("SN-0001", issuer=ROOT, not_before=NOW - 300 * DAY, not_after=NOW + 20 * DAY)
+PASSPHRASE = Secret(b"correct horse battery staple")
 LATER = NOW + timedelta(days=40)
 
 
-def opened(state: Path) -> tuple[CertificateStore, Enrolment]:
-    store = CertificateStore.open(state / "certificates")
-    return store, Enrolment.open(store, FileKeys())
+def opened(state: Path, passphrase: Secret | None = None) -> tuple[CertificateStore, Enrolment]:
+    store = CertificateStore.open(state / "certificates", key_passphrase=passphrase)
+    return store, Enrolment.open(store, FileKeys(passphrase=passphrase))
 
 
 def sign(csr: str) -> Made:
@@ -42,9 +45,9 @@ def sign(csr: str) -> Made:
     return Made(builder.sign(ROOT.key, SHA256()), ROOT.key)
 
 
-def renew(state: Path, *, triggered: bool = False) -> Certificate:
+def renew(state: Path, *, triggered: bool = False, passphrase: Secret | None = None) -> Certificate:
     """Go on from wherever the disk is to a renewal that is done, and to the end of the old certificate's month."""
-    store, enrolment = opened(state)
+    store, enrolment = opened(state, passphrase)
     request = enrolment.state.request
     if request is None and len(enrolment.certificates) == 1:
         enrolment.want(NOW, triggered=triggered)
@@ -127,3 +130,25 @@ def test_a_request_that_is_replaced_is_there_or_gone_with_its_key(state: Path, t
         request = opened(cut.directory)[1].state.request
         assert request is not None, cut.after
         assert request.triggered or not cut.finished
+
+
+@pytest.mark.requirement("A02.FR.05", "A03.FR.05")
+def test_with_a_passphrase_no_step_of_a_renewal_leaves_an_unencrypted_key(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    store, _ = opened(state, PASSPHRASE)
+    assert store.install_root(CaDomain.CENTRAL_SYSTEM, ROOT.pem, NOW).accepted
+    with Recorder(state) as recorder:
+        assert store.install_charge_point_certificate(OLD.pem, OLD.key_pem, NOW).accepted
+        assert renew(state, passphrase=PASSPHRASE) != OLD.certificate
+    for cut in recorder.power_cuts(tmp_path / "cuts"):
+        found = [path for path in cut.directory.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+        assert all(b"BEGIN ENCRYPTED PRIVATE KEY" in path.read_bytes() for path in found), cut.after
+        assert not any(b"BEGIN PRIVATE KEY" in path.read_bytes() for path in found), cut.after
+        assert find_locked(cut.directory / "certificates", PASSPHRASE) is None, cut.after
+        left, enrolment = opened(cut.directory, PASSPHRASE)
+        assert (left.damage, enrolment.damage) == ((), None), cut.after
+        if pair := enrolment.choose(NOW):
+            context = SSLContext(PROTOCOL_TLS_CLIENT)
+            context.load_cert_chain(pair.certificate_file, pair.key_file, PASSPHRASE.reveal())
+            assert renew(cut.directory, passphrase=PASSPHRASE) != OLD.certificate, cut.after

@@ -92,7 +92,7 @@ async def test_the_status_is_plain_and_says_what_is_under_way(tmp_path: Path) ->
         await stage.configuration.change("CpoName", "Example CPO", Origin.LOCAL)
         await look(stage)
         status = stage.renewal.status()
-        assert status["new_keys"] == FileKeys.place
+        assert status["new_keys"] == FileKeys().place
         request = status["request"]
         assert isinstance(request, dict)
         assert request["stage"] == "owed"
