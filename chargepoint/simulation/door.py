@@ -1,8 +1,8 @@
 """The way of one Charge Point from an accepted socket to an open WebSocket, or to a recorded refusal.
 
 TLS first where the profile has it, then the upgrade request, then admission.py decides, then the certificate authority
-is asked about a client certificate (online_check.py), and only then the upgrade is answered. What ends here for the sake
-of security is recorded with its cause (A00.FR.323, A00.FR.408).
+is asked about a client certificate (online_check.py), and only then the upgrade is answered. What ends here for the
+sake of security is recorded with its cause (A00.FR.323, A00.FR.408).
 """
 
 import asyncio
