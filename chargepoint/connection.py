@@ -222,17 +222,18 @@ class Connection:
         scope = self._opening_scope = asyncio.timeout(None)  # without a deadline: `_ask` ends it by giving it one
         attempt = None
         try:
-            async with scope:
-                attempt = self._attempt = await self._plan()
-                link = await self._opening.open(attempt, self._clock)
+            try:
+                async with scope:
+                    attempt = self._attempt = await self._plan()
+                    link = await self._opening.open(attempt, self._clock)
+            finally:
+                self._opening_scope = None  # before its end is told, which takes a while: it takes no deadline any more
         except Exception as error:  # noqa: BLE001 - no failure of one try may end the agent
             if isinstance(error, TimeoutError) and scope.expired():
                 _log.info("the try to connect was cut short: %s", self._asked_why)
             else:
                 await self._note_failure(attempt, failure_of(error))
             return None
-        finally:
-            self._opening_scope = None
         await self._note_outcome(attempt, Outcome.GOOD)  # before a word is said: what it proves must be on the disk
         self._note_success(link)
         return link

@@ -49,6 +49,25 @@ async def test_comes_back_after_a_refusal_and_after_a_loss() -> None:
             await notebook.until(lambda: len(notebook.links) == 2)
 
 
+async def test_may_be_cut_short_while_the_end_of_a_try_is_told() -> None:
+    with Peer(over_tls(serving(Pki.create().server_certificate()))) as peer:
+        notebook = Notebook([attempt(peer.port)])
+
+        async def raise_event(kind: str, tech_info: str | None) -> None:
+            connection.down()
+            await notebook.raise_event(kind, tech_info)
+
+        connection = connection_of(notebook)
+        connection._raise_event = raise_event
+        task = asyncio.create_task(connection.run(notebook.serve))
+        await notebook.until(lambda: len(notebook.events) == 1)
+        await connection.wait_for(ConnectionState.DOWN)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert notebook.plans == 1
+
+
 async def test_one_event_per_cause_and_outage(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="chargepoint.connection")
     good = over_tls(serving(), upgrading)
