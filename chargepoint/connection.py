@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chargepoint.attempt import Attempt
 from chargepoint.backoff import Backoff
@@ -37,7 +37,9 @@ from chargepoint.outage import Outage
 from chargepoint.setting_table import ConnectionSettings
 from security.event import RaiseEvent
 from security.fallback import Outcome
-from security.peer_revocation import PeerRevocation
+
+if TYPE_CHECKING:
+    from security.peer_revocation import PeerRevocation
 
 __all__ = ["Attempt", "Connection", "ConnectionState", "Failure", "Link"]
 
@@ -87,7 +89,7 @@ class Connection:
         system_trust_store: bool,
         clock: Clock,
         raise_event: RaiseEvent,
-        revocation: PeerRevocation | None = None,
+        revocation: "PeerRevocation | None" = None,
         note_outcome: NoteOutcome = _decide_nothing,
         rng: random.Random | None = None,
     ) -> None:

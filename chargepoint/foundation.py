@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
@@ -17,7 +18,6 @@ from chargepoint.configuration_table import keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
-from chargepoint.fetch import fetch
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -33,12 +33,12 @@ from security.errors import DurableError
 from security.event import SecurityEventType
 from security.fallback import Bounds
 from security.keys import FileKeys, KeyStore, KeyType
-from security.peer_revocation import PeerRevocation, RevocationPolicy
 from security.provider_keys import ProviderKeys
-from security.revocation import RevocationCheck
-from security.revocation_cache import RevocationCache
 from security.secret import Secret
 from security.store import CertificateStore, Policy
+
+if TYPE_CHECKING:
+    from security.peer_revocation import PeerRevocation
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Foundation:
     certificates: CertificateStore
     enrolment: Enrolment
     installer: Installer
-    revocation: PeerRevocation | None
+    revocation: "PeerRevocation | None"
     planner: Planner
     fallback: Fallback
 
@@ -130,7 +130,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             certificates=certificates,
             enrolment=enrolment,
             installer=installer,
-            revocation=_revocation(state, RevocationPolicy(settings.security.revocation_central_system)),
+            revocation=_revocation(state, settings.security.revocation_central_system),
             planner=planner,
             fallback=fallback,
         )
@@ -181,10 +181,16 @@ async def _open_enrolment(certificates: CertificateStore, settings: SecuritySett
     return enrolment
 
 
-def _revocation(state: StateDirectory, policy: RevocationPolicy) -> PeerRevocation | None:
-    if policy is RevocationPolicy.OFF:
+def _revocation(state: StateDirectory, policy: str) -> "PeerRevocation | None":
+    if policy == "off":
         return None
-    return PeerRevocation(RevocationCheck(fetch, RevocationCache(state.revocation)), policy)
+    # Not imported where nobody asks for it: most do not.
+    from chargepoint.fetch import fetch
+    from security.peer_revocation import PeerRevocation, RevocationPolicy
+    from security.revocation import RevocationCheck
+    from security.revocation_cache import RevocationCache
+
+    return PeerRevocation(RevocationCheck(fetch, RevocationCache(state.revocation)), RevocationPolicy(policy))
 
 
 async def _keep_floor(floor: Floor, clock: Clock) -> None:

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
@@ -30,9 +30,10 @@ from chargepoint.rpc import LinkLost
 from chargepoint.setting_table import ConnectionSettings
 from security.event import SecurityEventType
 from security.handshake import Witness
-from security.peer_revocation import PeerNotVouchedFor, PeerRevocation
-from security.revocation import CHECK_TIMEOUT
 from security.tls import Peer, client_context, judge_peer
+
+if TYPE_CHECKING:
+    from security.peer_revocation import PeerRevocation
 
 MAX_QUEUED_FRAMES: Final = 4  #: frames; the exchange reads at once, so a peer that floods is slowed down by TCP
 MAX_UNREAD_BYTES: Final = 1_048_576  #: bytes; more than max_inbound_calls answers on a slow link ever take
@@ -164,7 +165,7 @@ class Opening:
     settings: ConnectionSettings
     static_rsa: bool
     system_trust_store: bool
-    revocation: PeerRevocation | None = None
+    revocation: "PeerRevocation | None" = None
 
     async def open(self, attempt: Attempt, clock: Clock) -> Link:
         """Open one link; a peer that the roots do not verify is met once more with the fallback root (M05.FR.13).
@@ -184,7 +185,8 @@ class Opening:
             refusal = failed.failure
             if not attempt.fallback_roots or not _is_invalid_certificate(refusal):
                 raise
-            if isinstance(failed.__cause__, PeerNotVouchedFor):  # the roots did verify it; no other makes it good again
+            if self.revocation is not None and self.revocation.has_refused(failed.__cause__):
+                # The roots did verify it; no other makes it good again.
                 raise
         # Never both roots at once: a chain that ends at the old one would prove nothing about the new one.
         try:
@@ -212,7 +214,9 @@ class Opening:
 
     def _bounds(self) -> dict[str, Any]:
         settings = self.settings
-        asking = CHECK_TIMEOUT if self.revocation else timedelta()  # of its own: a silent responder locks nobody out
+        asking = (
+            self.revocation.longest if self.revocation else timedelta()
+        )  # of its own: a silent responder locks nobody out
         return {
             "subprotocols": [Subprotocol(SUBPROTOCOL)],
             "compression": None,

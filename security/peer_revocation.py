@@ -14,11 +14,12 @@ Not done here: asking (revocation.py).
 import logging
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from security.event import SecurityEventType
 from security.handshake import describe_chain
 from security.inquiry import RevocationStatus
-from security.revocation import RevocationCheck
+from security.revocation import CHECK_TIMEOUT, RevocationCheck
 from security.tls import Peer
 from security.tls_fault import TlsFault
 
@@ -45,9 +46,17 @@ class PeerRevocation:
         policy: soft or hard; with off there is no such object.
     """
 
+    longest: Final = CHECK_TIMEOUT
+    """How long `judge` takes at most."""
+
     def __init__(self, check: RevocationCheck, policy: RevocationPolicy) -> None:
         self._check = check
         self._policy = policy
+
+    @staticmethod
+    def has_refused(error: BaseException | None) -> bool:
+        """Tell whether it was `judge` that refused the peer."""
+        return isinstance(error, PeerNotVouchedFor)
 
     async def judge(self, peer: Peer, now: datetime | None) -> None:
         """Find out about the peer's path; nothing may be sent to it before this has returned.
