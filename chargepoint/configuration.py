@@ -249,17 +249,6 @@ class Configuration:
         uses_password = SecurityProfile(self.integer("SecurityProfile")).sends_basic
         return change.key == "SecurityProfile" or (change.key == "AuthorizationKey" and uses_password)
 
-    async def forget(self) -> None:
-        """Forget all that was set, durably: config.toml and the defaults hold again from the next start.
-
-        Raises:
-            DatabaseError: nothing is forgotten.
-        """
-        async with self._changing:
-            await self._store.clear()
-            self._set.clear()
-            self._trials.clear()
-
     async def _change(self, key: Key, value: str, origin: Origin) -> Change:
         async with self._changing:
             if (fault := self._fault(key, value, origin)) is not None:

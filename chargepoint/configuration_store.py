@@ -81,19 +81,6 @@ class ConfigurationStore:
 
         await self._database.write(work)
 
-    async def clear(self) -> None:
-        """Forget all that was set.
-
-        Raises:
-            DatabaseError: nothing is forgotten.
-        """
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM configuration")
-            connection.execute("DELETE FROM configuration_trial")
-
-        await self._database.write(work)
-
     def _values(self, rows: list[tuple[str, str]]) -> Iterator[tuple[str, Value]]:
         for name, value in rows:
             if name not in self._keys:

@@ -208,12 +208,6 @@ class TestChange:
         await asyncio.gather(*(configuration.change("CpoName", str(number)) for number in range(20)))
         assert (await bench.stored(), configuration.text("CpoName")) == ({"CpoName": "19"}, "19")
 
-    async def test_all_that_was_set_can_be_forgotten(self, bench: Bench) -> None:
-        configuration = await bench.load({"CpoName": "given"})
-        await configuration.change("CpoName", "set")
-        await configuration.forget()
-        assert (await bench.stored(), configuration.text("CpoName")) == ({}, "given")
-
 
 class TestSecurityProfile:
     @pytest.mark.requirement("A05.FR.01", "A00.FR.005")
