@@ -68,7 +68,7 @@ RESOLVE := build/uv/bin/uv pip compile pyproject.toml --quiet --no-config --univ
 lock:
 	@test -x build/uv/bin/uv || { "$(PYTHON)" -m venv build/uv && build/uv/bin/python $(PIP_INSTALL) uv; }
 	$(RESOLVE) --all-extras --output-file requirements.lock $(ARGS)
-	$(RESOLVE) --constraints requirements.lock --output-file deploy/requirements.lock
+	$(RESOLVE) --extra rauc --extra transfers --constraints requirements.lock --output-file deploy/requirements.lock
 
 wheel: $(INSTALLED)
 	rm -rf build/lib build/bdist.* dist
