@@ -49,6 +49,7 @@ from chargepoint.schema import Tolerance
 from chargepoint.session import Session
 from chargepoint.settings import Settings
 from chargepoint.state import StateUnusable
+from chargepoint.status_delivery import StatusDelivery
 from chargepoint.thread import DaemonThreads
 from chargepoint.timekeeper import Timekeeper
 from security.event import SecurityEventType
@@ -126,6 +127,8 @@ class Agent:
         for lane, source in self.renewal.sources.items():
             self.session.attach(lane, source)
         self.event_delivery = self._event_delivery()
+        self.status_delivery = StatusDelivery()
+        self.session.attach(Lane.JOB, self.status_delivery)
         self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
         foundation.database.subscribe_full(self._free_space.notice_full)
         self._memory = AnswerMemory(settings.connection.max_remembered_answers)

@@ -26,6 +26,7 @@ class Lane(Enum):
     BOOT = "boot"
     TRIGGERED = "triggered"
     STATUS = "status"
+    JOB = "job status"
     SECURITY_EVENT = "security event"
     CERTIFICATE = "certificate request"
     HEARTBEAT = "heartbeat"
