@@ -22,7 +22,9 @@ from typing import Any, Final
 from chargepoint import __version__, systemd
 from chargepoint.answer_memory import AnswerMemory
 from chargepoint.attempt import Attempt
+from chargepoint.availability import AvailabilityStore
 from chargepoint.boot import BootRecord
+from chargepoint.charging import Charging
 from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
 from chargepoint.control import ControlServer
@@ -32,14 +34,7 @@ from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
-from chargepoint.hardware.port import (
-    ConnectorCleared,
-    ConnectorFaulted,
-    HardwareFailed,
-    Notice,
-    ResetKind,
-    TamperDetected,
-)
+from chargepoint.hardware.port import HardwareFailed, Notice, ResetKind, TamperDetected
 from chargepoint.link import Link
 from chargepoint.outbox import Lane
 from chargepoint.payload import call
@@ -126,6 +121,12 @@ class Agent:
         )
         for lane, source in self.renewal.sources.items():
             self.session.attach(lane, source)
+        self.charging = Charging(
+            self.connectors,
+            availability=AvailabilityStore(foundation.database),
+            clock=clock,
+            tell=self.session.notice_change,
+        )
         self.event_delivery = self._event_delivery()
         self.status_delivery = StatusDelivery()
         self.session.attach(Lane.JOB, self.status_delivery)
@@ -136,6 +137,7 @@ class Agent:
             Domain(
                 configuration=foundation.configuration,
                 connectors=self.connectors,
+                charging=self.charging,
                 session=self.session,
                 installer=foundation.installer,
                 renewal=self.renewal,
@@ -201,6 +203,7 @@ class Agent:
             driver = foundation.settings.hardware.driver
             raise HardwareFailed(f"[hardware] driver = {driver!r}: the board does not answer: {error}") from error
         await self._boot_record.take(foundation.hardware.boot_id, foundation.events.raise_event)
+        await self.charging.open()
         self._follow_ping_interval()
         foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)
         if self._control is not None:
@@ -314,17 +317,11 @@ class Agent:
 
     def _notice(self, notice: Notice) -> None:
         """Take in what the board says."""
-        now = self.foundation.clock.now()
         match notice:
-            case ConnectorFaulted() | ConnectorCleared() if notice.connector not in self.connectors:
-                _log.error("the board speaks of connector %r, which there is not", notice.connector)
-            case ConnectorFaulted(connector, error_code, info):
-                self.connectors.set_fault(connector, error_code, info, now)
-            case ConnectorCleared(connector):
-                self.connectors.clear_fault(connector, now)
             case TamperDetected(info):
                 self._record(SecurityEventType.TAMPER_DETECTION_ACTIVATED, info)
-        self.session.notice_change()
+            case _:
+                self.charging.take_notice(notice)
 
     def _record(self, event_type: SecurityEventType, tech_info: str | None) -> None:
         # The board calls from the event loop and cannot wait: a task records the event, and `_end` waits for it.

@@ -82,10 +82,8 @@ class ControlMethods:
             "identity": foundation.settings.charge_point.identity,
             "connection": self._connection.status(),
             "registration_status": self._session.registration,
-            "connectors": {
-                str(number): {"status": state.status, "error_code": state.error_code, "info": state.info}
-                for number, state in ((each, self._connectors[each]) for each in self._connectors.numbers)
-            },
+            "connectors": {str(number): self._connector_status(number) for number in self._connectors.numbers},
+            "connectors_held": self._connectors.held,
             "clock": {"now": write_date_time(foundation.clock.now()), "is_set": foundation.clock.is_set},
             "certificates": {
                 **{domain: len(certificates) for domain, certificates in foundation.certificates.listing().items()},
@@ -96,6 +94,15 @@ class ControlMethods:
             "queued_events": await foundation.event_queue.count(),
             "event_delivery": self._event_delivery_status(),
             "security_events": await foundation.security_log.count(),
+        }
+
+    def _connector_status(self, number: int) -> dict[str, Any]:
+        state = self._connectors[number]
+        return {
+            "status": state.status,
+            "error_code": state.error_code,
+            "info": state.info,
+            "availability": "Operative" if self._connectors.is_operative(number) else "Inoperative",
         }
 
     def _event_delivery_status(self) -> str:

@@ -6,7 +6,7 @@ release runs on the file after a roll-back.
 
 from typing import Final
 
-from chargepoint import boot, clock, configuration_store, job_journal
+from chargepoint import availability, boot, clock, configuration_store, job_journal
 from chargepoint.migration import Migration
 from logs import event_table
 
@@ -14,4 +14,5 @@ MIGRATIONS: Final = (
     Migration(clock.SCHEMA + configuration_store.SCHEMA + boot.SCHEMA + event_table.SCHEMA),
     Migration(configuration_store.TRIAL_SCHEMA),
     Migration(job_journal.SCHEMA),
+    Migration(availability.SCHEMA),
 )

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from chargepoint.availability import AvailabilityStore
+from chargepoint.charging import Charging
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
 from chargepoint.connectors import Connectors
@@ -138,10 +140,17 @@ class Stage:
         )
         for lane, source in self.renewal.sources.items():
             self.session.attach(lane, source)
+        self.charging = Charging(
+            self.connectors,
+            availability=AvailabilityStore(self._database),
+            clock=self.clock,
+            tell=self.session.notice_change,
+        )
         self.serve = serve_with(
             Domain(
                 configuration=self.configuration,
                 connectors=self.connectors,
+                charging=self.charging,
                 session=self.session,
                 installer=self.installer,
                 renewal=self.renewal,

@@ -41,6 +41,7 @@ PURE = {
     "chargepoint.frame",
     "chargepoint.backoff",
     "chargepoint.configuration_change",
+    "chargepoint.connectors",
     "chargepoint.redact",
 }
 """Modules that decide and do nothing else; those of later issues are named already."""

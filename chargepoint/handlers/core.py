@@ -1,14 +1,11 @@
-"""Requests of the Core profile: configuration, reset, data transfer, and remote start and stop."""
+"""Requests of the Core profile: configuration, reset and data transfer."""
 
-import logging
 from typing import Any
 
 from chargepoint.handlers.domain import Domain
 from chargepoint.hardware.port import ResetKind
 from chargepoint.payload import call_result, enums
 from chargepoint.rpc import Reply
-
-_log = logging.getLogger(__name__)
 
 
 async def get_configuration(domain: Domain, request: Any) -> Reply:
@@ -61,15 +58,3 @@ async def reset(domain: Domain, request: Any) -> Reply:
 async def data_transfer(domain: Domain, request: Any) -> Reply:
     """No vendor's extension is known here."""
     return Reply(call_result.DataTransfer(status=enums.DataTransferStatus.unknown_vendor_id))
-
-
-async def remote_start_transaction(domain: Domain, request: Any) -> Reply:
-    """Refuse: this agent drives no charging."""
-    _log.warning("RemoteStartTransaction.req refused: this agent drives no charging")
-    return Reply(call_result.RemoteStartTransaction(status=enums.RemoteStartStopStatus.rejected))
-
-
-async def remote_stop_transaction(domain: Domain, request: Any) -> Reply:
-    """Refuse: there is no transaction to stop."""
-    _log.warning("RemoteStopTransaction.req refused: there is no transaction %s", request.transaction_id)
-    return Reply(call_result.RemoteStopTransaction(status=enums.RemoteStartStopStatus.rejected))

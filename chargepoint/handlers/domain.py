@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chargepoint.charging import Charging
 from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
 from chargepoint.hardware.port import ResetKind
@@ -21,6 +22,9 @@ class Trigger(Protocol):
     async def trigger(self, message: str, connector: int | None) -> None:
         """Send it once, for one connector or for all."""
 
+    def notice_change(self) -> None:
+        """Something that the Central System may have to hear of has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:
@@ -29,6 +33,7 @@ class Domain:
     Attributes:
         configuration: the OCPP configuration keys.
         connectors: the connectors and their status.
+        charging: changes their availability.
         session: sends triggered messages.
         installer: installs and deletes certificates.
         renewal: asks for the Charge Point certificate and takes it in.
@@ -39,6 +44,7 @@ class Domain:
 
     configuration: Configuration
     connectors: Connectors
+    charging: Charging
     session: Trigger
     installer: Installer
     renewal: Renewal

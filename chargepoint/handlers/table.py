@@ -7,12 +7,13 @@ one that nobody knows with NotImplemented (OCPP-J 1.6, table 7).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chargepoint.handlers import certificates, core, trigger
+from chargepoint.handlers import certificates, charging, core, trigger
 from chargepoint.handlers.domain import Domain, Handler
 from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "CertificateSigned": certificates.certificate_signed,
+    "ChangeAvailability": charging.change_availability,
     "ChangeConfiguration": core.change_configuration,
     "DataTransfer": core.data_transfer,
     "DeleteCertificate": certificates.delete_certificate,
@@ -20,8 +21,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "GetConfiguration": core.get_configuration,
     "GetInstalledCertificateIds": certificates.get_installed_certificate_ids,
     "InstallCertificate": certificates.install_certificate,
-    "RemoteStartTransaction": core.remote_start_transaction,
-    "RemoteStopTransaction": core.remote_stop_transaction,
+    "RemoteStartTransaction": charging.remote_start_transaction,
+    "RemoteStopTransaction": charging.remote_stop_transaction,
     "Reset": core.reset,
     "TriggerMessage": trigger.trigger_message,
     # L01.FR.20: UpdateFirmware has no row on purpose, so that it is answered NotSupported and starts nothing.

@@ -63,9 +63,10 @@ async def test_status_says_what_the_agent_is_doing(both: tuple[CentralSystem, Ag
     assert status["identity"] == "CP001"
     assert status["registration_status"] == "Accepted"
     assert status["connectors"] == {
-        "0": {"status": "Available", "error_code": "NoError", "info": None},
-        "1": {"status": "Available", "error_code": "NoError", "info": None},
+        number: {"status": "Available", "error_code": "NoError", "info": None, "availability": "Operative"}
+        for number in ("0", "1")
     }
+    assert status["connectors_held"] is False
     assert status["clock"]["is_set"] is True
     assert status["connection"]["state"] == "connected"
     assert status["connection"]["security_profile"] == 0
