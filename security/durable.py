@@ -1,9 +1,9 @@
 """The one door for files that must survive a power cut.
 
-Guaranteed: when `write`, `remove`, `make_directory` or `set_aside` returns, the change is on the disk; when it raises,
-the old content is still there. A power cut at any instant leaves the old content or the new one, never a mixture, and
-at most a temporary file beside it that `sweep` collects. The one exception is the very last step, the fsync of the
-directory: if the disk fails there, the call raises and either content may be found afterwards.
+Guaranteed: when `write`, `write_chunks`, `remove`, `make_directory` or `set_aside` returns, the change is on the disk;
+when it raises, the old content is still there. A power cut at any instant leaves the old content or the new one, never
+a mixture, and at most a temporary file beside it that `sweep` collects. The one exception is the very last step, the
+fsync of the directory: if the disk fails there, the call raises and either content may be found afterwards.
 
 Not done here: SQLite files (SQLite has a journal of its own), and any decision about what is kept.
 
@@ -15,7 +15,7 @@ Not done here: SQLite files (SQLite has a journal of its own), and any decision 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -88,12 +88,27 @@ def write(path: Path, data: bytes, *, mode: int = PRIVATE_FILE_MODE) -> None:
     Raises:
         DurableError: the old content is still there and no temporary file is left behind.
     """
+    write_chunks(path, (data,), mode=mode)
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes], *, mode: int = PRIVATE_FILE_MODE) -> None:
+    """Replace a file as `write` does, by content that need not be in memory at once.
+
+    Args:
+        path: the file; its directory exists.
+        chunks: the whole new content in order; whatever it raises is raised, and the old content is still there.
+        mode: permission bits of the new file, less the umask.
+
+    Raises:
+        DurableError: the old content is still there and no temporary file is left behind.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}")
     with _mapped(path, "cannot be written"):
         descriptor = operations.create(temporary, mode)
         try:
             try:
-                operations.write(descriptor, data)
+                for chunk in chunks:
+                    operations.write(descriptor, chunk)
                 # Before the rename: else a power cut may leave the name on the disk and nothing behind it.
                 operations.fsync(descriptor)
             finally:

@@ -75,6 +75,27 @@ def test_writes_nothing_at_all_if_that_is_the_content(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b""
 
 
+def test_writes_piece_by_piece_what_need_not_be_in_memory_at_once(tmp_path: Path) -> None:
+    durable.write_chunks(tmp_path / "file", (bytes([number]) for number in range(100)), mode=0o640)
+
+    assert (tmp_path / "file").read_bytes() == bytes(range(100))
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_the_pieces_raise_is_raised_and_the_old_content_stays(tmp_path: Path) -> None:
+    durable.write(tmp_path / "file", OLD)
+
+    def pieces() -> Iterator[bytes]:
+        yield NEW
+        raise KeyError("no more")
+
+    with pytest.raises(KeyError, match="no more"):
+        durable.write_chunks(tmp_path / "file", pieces())
+    assert (tmp_path / "file").read_bytes() == OLD
+    assert names(tmp_path) == ["file"]
+
+
 @pytest.mark.parametrize("step", ["create", "write", "fsync", "close", "rename"])
 def test_a_failing_write_leaves_the_old_content_and_no_temporary_file(tmp_path: Path, step: str) -> None:
     durable.write(tmp_path / "file", OLD)
