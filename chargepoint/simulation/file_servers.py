@@ -1,0 +1,58 @@
+"""All simulated file servers of one site, each with a directory named after its scheme.
+
+async with FileServers(directory, pki) as servers:
+    servers.https.add_fault(CutAfter(bytes=100_000))
+    location = servers.https.url("firmware/image.bin")
+"""
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from chargepoint.simulation.file_server import FileServer
+from chargepoint.simulation.http_server import HttpServer, HttpsServer
+from chargepoint.simulation.pki import Pki
+
+
+class FileServers:
+    """The servers; they start and end with the block.
+
+    Args:
+        directory: where their directories are made.
+        pki: issues their certificates.
+        options: as for `FileServer`.
+
+    Attributes:
+        http: the server for http.
+        https: the server for https.
+    """
+
+    def __init__(self, directory: Path, pki: Pki, **options: Any) -> None:
+        self.http = HttpServer(directory / "http", **options)
+        self.https = HttpsServer(directory / "https", pki, **options)
+        self._stack = AsyncExitStack()
+
+    def __iter__(self) -> Iterator[FileServer]:
+        yield from (self.http, self.https)
+
+    def of(self, scheme: str) -> FileServer:
+        """Return the server of a scheme.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {server.scheme: server for server in self}[scheme]
+
+    async def __aenter__(self) -> "FileServers":
+        async with AsyncExitStack() as stack:
+            for server in self:
+                await stack.enter_async_context(server)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
