@@ -5,8 +5,9 @@ the state directory sees to: either the agent, or a command while no agent runs.
 """
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from chargepoint.configuration_table import keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
+from chargepoint.firmware_trust import FirmwareTrust
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -39,6 +41,7 @@ from security.store import CertificateStore, Policy
 
 if TYPE_CHECKING:
     from security.peer_revocation import PeerRevocation
+    from security.revocation import RevocationCheck
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ class Foundation:
     enrolment: Enrolment
     installer: Installer
     revocation: "PeerRevocation | None"
+    firmware_trust: FirmwareTrust
     planner: Planner
     fallback: Fallback
 
@@ -117,6 +121,8 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
         installer = Installer(certificates, events, clock, settings.charge_point)
         stack.push_async_callback(installer.close)
         await installer.provision(settings.provisioning)
+        # One for all purposes: two would sweep away each other's temporary files.
+        revocation_check = functools.cache(functools.partial(_revocation_check, state))
         yield Foundation(
             settings=settings,
             database=database,
@@ -130,7 +136,14 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             certificates=certificates,
             enrolment=enrolment,
             installer=installer,
-            revocation=_revocation(state, settings.security.revocation_central_system),
+            revocation=_peer_revocation(revocation_check, settings.security.revocation_central_system),
+            firmware_trust=FirmwareTrust(
+                certificates,
+                clock,
+                revocation_check,
+                policy=settings.security.revocation_firmware,
+                accept_pkcs1=settings.interop.firmware_pkcs1,
+            ),
             planner=planner,
             fallback=fallback,
         )
@@ -181,16 +194,21 @@ async def _open_enrolment(certificates: CertificateStore, settings: SecuritySett
     return enrolment
 
 
-def _revocation(state: StateDirectory, policy: str) -> "PeerRevocation | None":
-    if policy == "off":
-        return None
-    # Not imported where nobody asks for it: most do not.
+def _revocation_check(state: StateDirectory) -> "RevocationCheck":
+    # Not imported before somebody asks: most never do.
     from chargepoint.fetch import fetch
-    from security.peer_revocation import PeerRevocation, RevocationPolicy
     from security.revocation import RevocationCheck
     from security.revocation_cache import RevocationCache
 
-    return PeerRevocation(RevocationCheck(fetch, RevocationCache(state.revocation)), RevocationPolicy(policy))
+    return RevocationCheck(fetch, RevocationCache(state.revocation))
+
+
+def _peer_revocation(check: Callable[[], "RevocationCheck"], policy: str) -> "PeerRevocation | None":
+    if policy == "off":
+        return None
+    from security.peer_revocation import PeerRevocation, RevocationPolicy  # as above
+
+    return PeerRevocation(check(), RevocationPolicy(policy))
 
 
 async def _keep_floor(floor: Floor, clock: Clock) -> None:

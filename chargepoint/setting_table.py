@@ -26,7 +26,7 @@ Tolerance = Literal["refuse", "tolerate"]
 """What happens to a message that breaks the schema in a way that does no harm."""
 
 Revocation = Literal["off", "soft", "hard"]
-"""Whether anybody is asked if a certificate is revoked, and what follows where nobody knows (peer_revocation.py)."""
+"""Whether anybody is asked if a certificate is revoked, and what follows where nobody knows (docs/decisions/0090)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +221,9 @@ class SecuritySettings:
         "off",
         why="the Central System's certificate is to live for a day (A00.FR.701); soft or hard where it lives long",
     )
+    revocation_firmware: Revocation = setting(
+        "soft", why="a signing certificate lives for years (L01.FR.25), and a CA that is away is to stop no update"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,4 +255,7 @@ class InteropSettings:
     )
     authorization_key_as_hex_text: bool = setting(
         default=False, why="the password is the bytes; true sends the hex digits themselves, as they were set"
+    )
+    firmware_pkcs1: bool = setting(
+        default=False, why="L01.FR.04 names RSA-PSS; true takes firmware that is signed with RSA PKCS #1 v1.5 too"
     )

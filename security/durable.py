@@ -131,6 +131,25 @@ def read(path: Path, *, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
+def pieces(path: Path, *, piece_bytes: int) -> Iterator[memoryview]:
+    """Yield the file's content piece by piece, in memory that does not grow with the file.
+
+    Args:
+        path: the file.
+        piece_bytes: how much is read at a time; the last piece may be shorter.
+
+    Yields:
+        A piece that is good until the next one is asked for.
+
+    Raises:
+        DurableError: there is no such file, or it cannot be read to its end.
+    """
+    buffer = memoryview(bytearray(piece_bytes))
+    with _mapped(path, "cannot be read"), path.open("rb", buffering=0) as file:
+        while length := file.readinto(buffer):
+            yield buffer[:length]
+
+
 def files(directory: Path, *, suffix: str) -> tuple[Path, ...]:
     """Return the files of a directory whose names end with `suffix`, by name; none where there is no directory.
 

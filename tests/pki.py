@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -68,7 +68,7 @@ def make(
     organisation: str | None = "Example CPO",
     issuer: Made | None = None,
     key: SigningKey | None = None,
-    public_key: x25519.X25519PublicKey | None = None,
+    public_key: x25519.X25519PublicKey | ec.EllipticCurvePublicKey | None = None,
     algorithm: Hash | None = None,
     serial_number: int | None = None,
     not_before: datetime = NOW - DAY,
@@ -146,3 +146,15 @@ def key_usage(*names: str) -> x509.KeyUsage:
         "decipher_only",
     )
     return x509.KeyUsage(**{name: name in names for name in every})
+
+
+def signed_over(broken: hashes.MD5 | hashes.SHA1, made: Made, issuer: Made) -> Made:
+    """The same certificate, signed over a broken hash, which no builder does any more; the issuer's key is RSA 2048."""
+    assert isinstance(issuer.key, rsa.RSAPrivateKey)
+    pkcs1 = bytes.fromhex("2a864886f70d0101")  # 1.2.840.113549.1.1; the last number says which hash
+    names = {hashes.MD5: b"\x04", hashes.SHA1: b"\x05", hashes.SHA256: b"\x0b"}
+    sound, unsound = pkcs1 + names[hashes.SHA256], pkcs1 + names[type(broken)]
+    content = made.x509.tbs_certificate_bytes.replace(sound, unsound)
+    signature = issuer.key.sign(content, padding.PKCS1v15(), broken)
+    der = made.x509.public_bytes(Encoding.DER).replace(sound, unsound)[: -len(signature)] + signature
+    return Made(x509.load_der_x509_certificate(der), made.key)

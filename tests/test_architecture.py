@@ -33,6 +33,7 @@ PURE = {
     "security.inquiry",
     "security.ocsp",
     "security.crl",
+    "security.signing_certificate",
     "firmware.status",
     "firmware.request",
     "firmware.machine",

@@ -147,6 +147,15 @@ def test_a_directory_that_is_not_there_is_a_failed_disk(tmp_path: Path) -> None:
         durable.remove(tmp_path / "missing" / "file")
 
 
+def test_reads_a_file_piece_by_piece(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert [bytes(piece) for piece in durable.pieces(tmp_path / "file", piece_bytes=4)] == [b"0123", b"4567", b"89"]
+    (tmp_path / "empty").touch()
+    assert not [*durable.pieces(tmp_path / "empty", piece_bytes=4)]
+    with pytest.raises(StorageFailed, match="cannot be read"):
+        next(durable.pieces(tmp_path / "missing", piece_bytes=4))
+
+
 def test_reads_no_more_than_asked_for(tmp_path: Path) -> None:
     durable.write(tmp_path / "file", NEW)
 
