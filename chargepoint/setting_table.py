@@ -227,21 +227,6 @@ class SecuritySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
-    """[logs]: how much the security log and the queue of what is to be sent of it keep; the oldest events go first."""
-
-    security_log_max_events: int = setting(
-        20_000, unit="events", low=100, high=1_000_000, why="about 5 MB; years of ordinary life, days of an attack"
-    )
-    security_log_max_age: timedelta = setting(
-        timedelta(days=365), unit="days", low=1, high=3650, why="an attack is often looked into months later"
-    )
-    event_queue_max_events: int = setting(
-        10_000, unit="events", low=10, high=1_000_000, why="about 3 MB; more than an outage of months brings"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InteropSettings:
     """[interop]: concessions to Central Systems that do not keep to the specification; all off."""
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from chargepoint.configuration_key import Kind
 from chargepoint.configuration_table import KEYS
 from chargepoint.document import read_document
+from chargepoint.log_settings import LogSettings
 from chargepoint.mistake import NOWHERE, Mistake, MistakeList, SettingsError
 from chargepoint.pem_check import check_provisioning
 from chargepoint.setting import Description, describe, did_you_mean, read_table
@@ -27,7 +28,6 @@ from chargepoint.setting_table import (
     ControlSettings,
     HardwareSettings,
     InteropSettings,
-    LogSettings,
     ProvisioningSettings,
     SecuritySettings,
     SessionSettings,

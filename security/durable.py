@@ -1,9 +1,10 @@
 """The one door for files that must survive a power cut.
 
-Guaranteed: when `write`, `write_chunks`, `remove`, `make_directory` or `set_aside` returns, the change is on the disk;
-when it raises, the old content is still there. A power cut at any instant leaves the old content or the new one, never
-a mixture, and at most a temporary file beside it that `sweep` collects. The one exception is the very last step, the
-fsync of the directory: if the disk fails there, the call raises and either content may be found afterwards.
+Guaranteed: when `write`, `write_chunks`, `Draft.finish`, `remove`, `make_directory` or `set_aside` returns, the change
+is on the disk; when it raises, the old content is still there. A power cut at any instant leaves the old content or the
+new one, never a mixture, and at most a temporary file beside it that `sweep` collects. The one exception is the very
+last step, the fsync of the directory: if the disk fails there, the call raises and either content may be found
+afterwards.
 
 Not done here: SQLite files (SQLite has a journal of its own), and any decision about what is kept.
 
@@ -13,20 +14,25 @@ Not done here: SQLite files (SQLite has a journal of its own), and any decision 
 """
 
 import errno
+import io
 import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from security.errors import DurableError, StorageFailed, StorageFull, StorageReadOnly
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PRIVATE_FILE_MODE: Final = 0o600  #: permission bits; keys lie here, so only the agent's user reads
 PRIVATE_DIRECTORY_MODE: Final = 0o700  #: permission bits; as above
 MAX_SET_ASIDE: Final = 20  #: copies of one damaged file that are kept; enough to see a pattern, small on any disk
 
 _TEMPORARY_SUFFIX: Final = ".tmp"
+_CANNOT_WRITE: Final = "cannot be written"
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -102,23 +108,69 @@ def write_chunks(path: Path, chunks: Iterable[bytes], *, mode: int = PRIVATE_FIL
     Raises:
         DurableError: the old content is still there and no temporary file is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}")
-    with _mapped(path, "cannot be written"):
-        descriptor = operations.create(temporary, mode)
-        try:
-            try:
-                for chunk in chunks:
-                    operations.write(descriptor, chunk)
-                # Before the rename: else a power cut may leave the name on the disk and nothing behind it.
-                operations.fsync(descriptor)
-            finally:
-                operations.close(descriptor)
-            operations.rename(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                operations.unlink(temporary)
-            raise
-        operations.fsync_directory(path.parent)
+    draft = Draft(path, mode)
+    try:
+        for chunk in chunks:
+            draft.write(chunk)
+        draft.finish()
+    except BaseException:
+        draft.discard()
+        raise
+
+
+class Draft(io.FileIO):
+    """A file that is written piece by piece, and bears its name only when it is whole and on the disk.
+
+    Whoever makes one ends it by `finish` or by `discard`; a power cut in between leaves a temporary file for `sweep`.
+
+    Attributes:
+        is_finished: whether it bears its name.
+
+    Args:
+        path: the name that it will bear, replacing what bears it; its directory exists.
+        mode: permission bits of the new file, less the umask.
+
+    Raises:
+        DurableError: by any of its methods but `discard`; what bears the name is still there.
+    """
+
+    def __init__(self, path: Path, mode: int = PRIVATE_FILE_MODE) -> None:
+        self.is_finished = False
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}")
+        with _mapped(path, _CANNOT_WRITE):
+            self._descriptor: int | None = operations.create(self._temporary, mode)
+        super().__init__(self._descriptor, "wb", closefd=False)  # closed by `_close`, at the door
+
+    def write(self, data: "ReadableBuffer") -> int:
+        """Append all of `data`."""
+        content = bytes(data)  # no copy where it is bytes already
+        with _mapped(self._path, _CANNOT_WRITE):
+            operations.write(self.fileno(), content)
+        return len(content)
+
+    def finish(self) -> None:
+        """Bring the content to the disk and then give the file its name, durably."""
+        with _mapped(self._path, _CANNOT_WRITE):
+            # Before the rename: else a power cut may leave the name on the disk and nothing behind it.
+            operations.fsync(self.fileno())
+            self._close()
+            operations.rename(self._temporary, self._path)
+            self.is_finished = True
+            operations.fsync_directory(self._path.parent)
+
+    def discard(self) -> None:
+        """Give it up: nothing of what was not finished is left; harmless when repeated."""
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            operations.unlink(self._temporary)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            self.close()
+            operations.close(descriptor)
 
 
 def read(path: Path, *, limit_bytes: int) -> bytes:

@@ -39,6 +39,7 @@ PURE = {
     "firmware.machine",
     "logs.status",
     "logs.machine",
+    "logs.file_name",
     "chargepoint.frame",
     "chargepoint.backoff",
     "chargepoint.configuration_change",

@@ -1,0 +1,29 @@
+"""The table [logs] of config.toml: what the logs keep, and what of them is uploaded in which form."""
+# ruff: noqa: RUF009 - `setting` returns a dataclass field, as dataclasses.field does
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from chargepoint.setting import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """[logs]: how much the security log and the queue of what is to be sent of it keep; the oldest events go first."""
+
+    security_log_max_events: int = setting(
+        20_000, unit="events", low=100, high=1_000_000, why="about 5 MB; years of ordinary life, days of an attack"
+    )
+    security_log_max_age: timedelta = setting(
+        timedelta(days=365), unit="days", low=1, high=3650, why="an attack is often looked into months later"
+    )
+    event_queue_max_events: int = setting(
+        10_000, unit="events", low=10, high=1_000_000, why="about 3 MB; more than an outage of months brings"
+    )
+    security_log_format: Literal["jsonl", "csv"] = setting(
+        "jsonl", why="of the upload (docs/logs.md); JSON lines lose nothing, csv is for spreadsheets"
+    )
+    security_log_gzip: bool = setting(
+        default=False, why="the upload is read as it is; true makes it a tenth, for links that are paid by the byte"
+    )
