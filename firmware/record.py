@@ -17,6 +17,9 @@ from firmware.status import FirmwareStatus
 FORMAT: Final = 1  #: code
 MAX_REASON_LENGTH: Final = 200  #: characters; of a reason in the snapshot, a status and a security event
 
+_Dated: Final = event.TimeCame | event.Restarted | event.RebootRequired | event.InstallFollowed
+"""What leads to a wait for transactions and says when; a withdrawal that was refused leads to one without end."""
+
 _WAITED_TOO_LONG: Final = "transactions went on for longer than [firmware] max_wait_s"
 _CUT: Final = "the installation was interrupted and left nothing"
 _OLD_BOOTED: Final = "the device has booted the old firmware"
@@ -95,14 +98,13 @@ class Record:
             case State.REBOOTING:
                 return replace(record, reboots=self.reboots + 1)
             case State.WAITING_FOR_TRANSACTIONS | State.WAITING_FOR_REBOOT:
-                now = None if isinstance(what, event.WithdrawalRefused) else what.now  # type: ignore[union-attr]
+                now = what.now if isinstance(what, _Dated) else None
                 return replace(record, waiting_until=now and policy.wait_until(now), failure="")
             case State.INSTALLATION_FAILED | State.WITHDRAWING if isinstance(
                 what, event.Restarted | event.InstallFollowed
             ):
-                return (
-                    record if self.state is State.WITHDRAWING else replace(record, failure=_reason(self.state, target))
-                )
+                if self.state is not State.WITHDRAWING:  # else it is known already
+                    return replace(record, failure=_reason(self.state, target))
         return record
 
     def _noting(self, what: Event, policy: Policy) -> Self:
