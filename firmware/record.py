@@ -14,7 +14,7 @@ from firmware.request import FirmwareRequest
 from firmware.state import ENDS, State
 from firmware.status import FirmwareStatus
 
-FORMAT: Final = 1  #: code
+FORMAT: Final = 1  #: code; of the form of the snapshot
 MAX_REASON_LENGTH: Final = 200  #: characters; of a reason in the snapshot, a status and a security event
 
 _Dated: Final = event.TimeCame | event.Restarted | event.RebootRequired | event.InstallFollowed
