@@ -48,6 +48,7 @@ docs: $(INSTALLED)
 	$(PY) -m docs.bounds
 	$(PY) -m docs.configuration_keys
 	$(PY) -m docs.security_events
+	$(PY) -m docs.state_machines
 
 # The lock comes first and holds the build tool, so that the project itself is built without a network.
 $(INSTALLED): pyproject.toml requirements.lock

@@ -30,7 +30,7 @@ SCHEMA: Final = (
         name TEXT PRIMARY KEY,
         snapshot TEXT,            -- JSON; what the job's machine made of itself
         sent_status TEXT,         -- the last status that the Central System has answered
-        sent_request_id INTEGER
+        sent_request_id TEXT
     )
     """,
     """
@@ -38,7 +38,7 @@ SCHEMA: Final = (
         id INTEGER PRIMARY KEY,   -- in the order in which they are to be sent
         job TEXT NOT NULL,
         status TEXT NOT NULL,
-        request_id INTEGER,
+        request_id TEXT,          -- decimal: integers of JSON may be longer than those of SQLite
         refusals INTEGER NOT NULL DEFAULT 0  -- how often the Central System refused it
     )
     """,
@@ -131,7 +131,7 @@ class JobJournal:
             DatabaseError: the file cannot be read.
         """
         row = await self._read_row("sent_status, sent_request_id")
-        return None if row is None or row[0] is None else SentReport(*row)
+        return None if row is None or row[0] is None else SentReport(row[0], _from_text(row[1]))
 
     async def commit(
         self, snapshot: dict[str, Any], reports: Sequence[Report] = (), *, withdraw: int | None = None
@@ -150,7 +150,7 @@ class JobJournal:
             DatabaseError: nothing of it is on the disk.
         """
         text = json.dumps(snapshot, separators=(",", ":"))
-        rows = [(self.job, report.status, report.request_id) for report in reports]
+        rows = [(self.job, report.status, _to_text(report.request_id)) for report in reports]
 
         def work(connection: sqlite3.Connection) -> int:
             connection.execute(
@@ -159,7 +159,9 @@ class JobJournal:
                 (self.job, text),
             )
             if withdraw is not None:
-                connection.execute("DELETE FROM job_report WHERE job = ? AND request_id = ?", (self.job, withdraw))
+                connection.execute(
+                    "DELETE FROM job_report WHERE job = ? AND request_id = ?", (self.job, _to_text(withdraw))
+                )
             connection.executemany("INSERT INTO job_report (job, status, request_id) VALUES (?, ?, ?)", rows)
             return connection.execute(
                 "DELETE FROM job_report WHERE job = :job AND id <= "
@@ -185,7 +187,7 @@ class JobJournal:
             row = connection.execute(
                 "SELECT id, status, request_id, refusals FROM job_report WHERE job = ? ORDER BY id LIMIT 1", (self.job,)
             ).fetchone()
-            return None if row is None else OwedReport(*row)
+            return None if row is None else OwedReport(row[0], row[1], _from_text(row[2]), row[3])
 
         return await self._database.read(work)
 
@@ -222,7 +224,7 @@ class JobJournal:
         connection.execute("DELETE FROM job_report WHERE id = ?", (report.id,))
         connection.execute(
             "UPDATE job SET sent_status = ?, sent_request_id = ? WHERE name = ?",
-            (report.status, report.request_id, self.job),
+            (report.status, _to_text(report.request_id), self.job),
         )
 
     async def _read_row(self, columns: str) -> tuple[Any, ...] | None:
@@ -234,3 +236,11 @@ class JobJournal:
             return row
 
         return await self._database.read(work)
+
+
+def _to_text(request_id: int | None) -> str | None:
+    return None if request_id is None else str(request_id)
+
+
+def _from_text(text: str | None) -> int | None:
+    return None if text is None else int(text)

@@ -27,3 +27,9 @@ class LogSettings:
     security_log_gzip: bool = setting(
         default=False, why="the upload is read as it is; true makes it a tenth, for links that are paid by the byte"
     )
+    upload_retries: int = setting(
+        3, unit="retries", low=0, high=100, why="where GetLog.req leaves it open; a short outage is survived"
+    )
+    upload_retry_interval: timedelta = setting(
+        timedelta(seconds=60), unit="s", low=0, high=86_400, why="where GetLog.req has none; a modem is back by then"
+    )

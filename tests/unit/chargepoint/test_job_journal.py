@@ -86,6 +86,17 @@ async def test_the_same_request_id_may_come_again(journal: JobJournal) -> None:
     assert await owed(journal) == ["UploadFailure"]
 
 
+async def test_a_request_id_may_be_longer_than_an_integer_of_the_database(journal: JobJournal) -> None:
+    await journal.commit({}, [Said("Uploading", 2**70), Said("Uploading", -1)])
+    await journal.commit({}, withdraw=-1)
+    report = await journal.next_report()
+    assert report is not None
+    assert report.request_id == 2**70
+    await journal.note_sent(report)
+    assert await journal.last_sent() == SentReport("Uploading", 2**70)
+    assert await journal.next_report() is None
+
+
 async def test_what_was_last_sent_is_what_was_last_confirmed(database: Database, journal: JobJournal) -> None:
     await journal.commit({}, [Said("Uploading"), Said("Uploaded")])
     first = await journal.next_report()
