@@ -40,6 +40,7 @@ from chargepoint.outbox import Lane
 from chargepoint.payload import call
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import Exchange, Limits, Serve
+from chargepoint.running_version import RunningVersion
 from chargepoint.schema import Tolerance
 from chargepoint.session import Session
 from chargepoint.settings import Settings
@@ -110,6 +111,11 @@ class Agent:
             note_outcome=self._note_outcome,
         )
         self._timekeeper = Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step)
+        self.running_version = RunningVersion(
+            lambda: foundation.hardware.firmware_version,
+            foundation.firmware_installer,
+            settings.charge_point.firmware_version,
+        )
         self.session = Session(
             settings=settings.session,
             boot_content=self._boot_content,
@@ -250,6 +256,7 @@ class Agent:
 
     async def _converse(self, link: Link) -> None:
         await self.foundation.installer.confirm_root(link.peer.root if link.peer else None)  # M05.FR.12
+        await self.running_version.learn()
         await self.session.keep(link, self._serve)
 
     def _open_exchange(self, link: Link, serve: Serve) -> Exchange:
@@ -278,7 +285,7 @@ class Agent:
             charge_point_model=about.model,
             charge_point_serial_number=about.serial_number,
             charge_box_serial_number=about.charge_box_serial_number,
-            firmware_version=self.foundation.hardware.firmware_version or about.firmware_version,
+            firmware_version=self.running_version.text,
             iccid=about.iccid,
             imsi=about.imsi,
             meter_type=about.meter_type,

@@ -19,6 +19,7 @@ from chargepoint.configuration_table import keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
+from chargepoint.firmware_installer import open_firmware_installer
 from chargepoint.firmware_trust import FirmwareTrust
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
@@ -28,6 +29,7 @@ from chargepoint.planner import Planner
 from chargepoint.settings import SecuritySettings, Settings
 from chargepoint.state import StateDirectory, StateUnusable
 from chargepoint.state_schema import MIGRATIONS
+from firmware.installer import Installer as FirmwareInstaller
 from logs.event_queue import EventQueue
 from logs.security_log import SecurityLog
 from security.enrolment import Enrolment
@@ -66,6 +68,7 @@ class Foundation:
     firmware_trust: FirmwareTrust
     planner: Planner
     fallback: Fallback
+    firmware_installer: FirmwareInstaller | None
 
 
 @asynccontextmanager
@@ -146,6 +149,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             ),
             planner=planner,
             fallback=fallback,
+            firmware_installer=await _open_firmware_installer(settings, hardware, state),
         )
 
 
@@ -170,6 +174,15 @@ async def _open_certificates(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {damage}"
         )
     return store
+
+
+async def _open_firmware_installer(
+    settings: Settings, hardware: Hardware, state: StateDirectory
+) -> FirmwareInstaller | None:
+    try:
+        return await asyncio.to_thread(open_firmware_installer, settings, hardware, state.path)
+    except DurableError as error:
+        raise StateUnusable(Path(error.path), error.what, error.advice) from error
 
 
 def _open_keys(settings: SecuritySettings, passphrase: Secret | None) -> KeyStore:

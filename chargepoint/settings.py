@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from chargepoint.configuration_key import Kind
 from chargepoint.configuration_table import KEYS
 from chargepoint.document import read_document
+from chargepoint.firmware_settings import FirmwareSettings, firmware_warnings
 from chargepoint.log_settings import LogSettings
 from chargepoint.mistake import NOWHERE, Mistake, MistakeList, SettingsError
 from chargepoint.pem_check import check_provisioning
@@ -41,6 +42,7 @@ __all__ = [
     "ChargePointSettings",
     "ConnectionSettings",
     "ControlSettings",
+    "FirmwareSettings",
     "HardwareSettings",
     "InteropSettings",
     "LogSettings",
@@ -69,6 +71,7 @@ TABLES: Final[Mapping[str, type]] = {
     "session": SessionSettings,
     "security": SecuritySettings,
     "logs": LogSettings,
+    "firmware": FirmwareSettings,
     "interop": InteropSettings,
 }
 """The tables that hold settings; beside them stands [configuration] with the keys of OCPP."""
@@ -94,6 +97,7 @@ class Settings:
     session: SessionSettings
     security: SecuritySettings
     logs: LogSettings
+    firmware: FirmwareSettings
     interop: InteropSettings
     configuration: Mapping[str, str] = field(repr=False)  # may hold the AuthorizationKey
     path: Path
@@ -286,6 +290,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"{passphrase_file} holds a passphrase and others may read it: chmod 600 {passphrase_file}"
     if provisioning.private_key is not None and _others_may_read(provisioning.private_key):
         yield f"{provisioning.private_key} is a private key that others may read: chmod 600 {provisioning.private_key}"
+    yield from firmware_warnings(settings.firmware, settings.hardware)
 
 
 def _others_may_read(path: Path) -> bool:

@@ -59,7 +59,7 @@ class Spool:
         self._waiting.clear()
         if self._min_free_bytes:
             await self._keep_room(len(chunk))
-        await _to_its_end(self._file.write(chunk))
+        await to_its_end(self._file.write(chunk))
 
     async def _keep_room(self, more_bytes: int) -> None:
         from aiofiles import os
@@ -88,9 +88,9 @@ async def spool(target: Path, *, min_free_bytes: int) -> AsyncIterator[Spool]:
         being_written = Spool(target, wrap(draft), min_free_bytes)
         yield being_written
         await being_written.flush()
-        await _to_its_end(asyncio.to_thread(draft.finish))
+        await to_its_end(asyncio.to_thread(draft.finish))
     except BaseException:
-        await _to_its_end(asyncio.to_thread(_give_up, draft, target))
+        await to_its_end(asyncio.to_thread(_give_up, draft, target))
         raise
 
 
@@ -100,8 +100,8 @@ def _give_up(draft: durable.Draft, target: Path) -> None:
         durable.remove(target)
 
 
-async def _to_its_end(work: Awaitable[T]) -> T:
-    """Await work of a thread; cancelled, wait for its end all the same: it holds a descriptor that is closed next."""
+async def to_its_end(work: Awaitable[T]) -> T:
+    """Await work of a thread; cancelled, wait for its end all the same: it uses what its owner closes next."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

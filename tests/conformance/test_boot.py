@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+from chargepoint.firmware_installer import SLOTS_NAME
+from chargepoint.hardware.simulated import SimulatedHardware
+from chargepoint.settings import HardwareSettings
 from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.recorder import FrameEntry
 from chargepoint.simulation.script import Answer, Error, Step
+from firmware.installer import Image, Outcome
+from firmware.simulated_slots import SimulatedSlots
 from tests.agent_process import PKI, agent, booted
+from tests.firmware_image import Told, make_image
 
 NOW = "2026-06-01T12:00:00Z"
 
@@ -149,3 +155,26 @@ async def test_a_new_process_boots_even_if_it_was_accepted_before(tmp_path: Path
         async with agent(tmp_path, central_system.url):
             await central_system.expect("BootNotification")
             await central_system.recorder.wait(FrameEntry, lambda entry: entry.action == "StatusNotification")
+
+
+async def test_says_the_version_of_the_firmware_that_runs_since_the_last_boot(tmp_path: Path) -> None:
+    tables = {"charge_point": {"firmware_version": "1.0.0"}}
+    async with CentralSystem(pki=PKI) as central_system:
+        async with agent(tmp_path, central_system.url, tables) as running:
+            assert (await central_system.expect("BootNotification"))["firmwareVersion"] == "1.0.0"
+            assert await running.stop() == 0
+
+        await install(running.state, make_image(tmp_path / "cp-1.1.0.bin", b"\x7fELF"))
+        async with agent(tmp_path, central_system.url, tables) as running:
+            boot = await central_system.expect("BootNotification")
+            assert boot["firmwareVersion"] == "1.0.0", "an agent that is started again is no boot"
+            assert (await central_system.call("Reset", {"type": "Hard"}))["status"] == "Accepted"
+            assert (await central_system.expect("BootNotification"))["firmwareVersion"] == "1.1.0"
+            assert await running.stop() == 0
+
+
+async def install(state: Path, image: Image) -> None:
+    """Put an image into the slot that the next boot of the simulated board tries."""
+    boot_id = SimulatedHardware(HardwareSettings(), 1, state).boot_id
+    slots = SimulatedSlots.open(state / SLOTS_NAME, boot_id=boot_id, factory_version="1.0.0")
+    assert await slots.install(image, Told()) is Outcome.NEEDS_REBOOT

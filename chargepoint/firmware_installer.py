@@ -1,0 +1,39 @@
+"""Makes the firmware installer that config.toml names; each one is imported only where it is wanted."""
+
+from pathlib import Path
+from typing import Final
+
+from chargepoint.firmware_settings import installer_name
+from chargepoint.hardware.port import Hardware
+from chargepoint.settings import Settings
+from firmware.installer import Installer
+
+SLOTS_NAME: Final = "simulated-slots"
+
+
+def open_firmware_installer(settings: Settings, hardware: Hardware, state: Path) -> Installer | None:
+    """Make the installer; nothing is installed yet. Moves the disk: to be called in a thread.
+
+    Args:
+        settings: config.toml, found good.
+        hardware: the board; each new boot id of it is a boot.
+        state: the state directory, where the installer keeps what must survive.
+
+    Returns:
+        The installer, None where nobody installs firmware.
+
+    Raises:
+        DurableError: the disk fails.
+    """
+    name = installer_name(settings.firmware, settings.hardware)
+    if name == "simulated":
+        from firmware.simulated_image import Activation
+        from firmware.simulated_slots import SimulatedSlots
+
+        return SimulatedSlots.open(
+            state / SLOTS_NAME,
+            boot_id=hardware.boot_id,
+            factory_version=settings.charge_point.firmware_version,
+            activation=Activation(settings.firmware.simulated_activation),
+        )
+    return None
