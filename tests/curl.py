@@ -28,6 +28,7 @@ class Exit(IntEnum):
     NOT_TRUSTED = 60
     TLS_REFUSED = 64
     LOGIN_REFUSED = 67
+    STORAGE_EXCEEDED = 70
     NOT_FOUND = 78
 
 

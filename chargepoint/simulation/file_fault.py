@@ -74,7 +74,13 @@ class RefuseLogin(Fault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoPermission(Fault):
-    """The account may not do that: HTTP 403, FTP 550, SFTP "permission denied"."""
+    """The account may not do that: HTTP 403, FTP 550, SFTP "permission denied".
+
+    Attributes:
+        ftp_reply: what FTP answers: 550 most servers, 553 some to an upload.
+    """
+
+    ftp_reply: int = 550
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

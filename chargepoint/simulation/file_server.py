@@ -42,6 +42,7 @@ class FileServer(ABC):
     Attributes:
         directory: what it serves.
         port: the port it listens at.
+        accounts: user -> account.
         record: what arrived.
         faults: what goes wrong next.
     """
@@ -65,7 +66,7 @@ class FileServer(ABC):
         self.bind = bind
         self.record = FileRecord(self.scheme)
         self.faults = FaultQueue()
-        self._accounts = {account.user: account for account in accounts}
+        self.accounts = {account.user: account for account in accounts}
 
     async def __aenter__(self) -> Self:
         (self.directory / INBOX).mkdir(parents=True, exist_ok=True)
@@ -116,7 +117,7 @@ class FileServer(ABC):
         """Return the account that these credentials open, None for none."""
         if self.lets_in_anonymous and user == ANONYMOUS.user:
             return ANONYMOUS
-        account = self._accounts.get(user)
+        account = self.accounts.get(user)
         return account if account is not None and account.is_proven_by(password) else None
 
     def locate(self, path: str) -> Path | None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from chargepoint.simulation.file_server import FileServer
+from chargepoint.simulation.ftp_server import FtpesServer, FtpServer, FtpsServer
 from chargepoint.simulation.http_server import HttpServer, HttpsServer
 from chargepoint.simulation.pki import Pki
 
@@ -27,15 +28,21 @@ class FileServers:
     Attributes:
         http: the server for http.
         https: the server for https.
+        ftp: the server for ftp.
+        ftpes: the server for explicit FTPS.
+        ftps: the server for implicit FTPS.
     """
 
     def __init__(self, directory: Path, pki: Pki, **options: Any) -> None:
         self.http = HttpServer(directory / "http", **options)
         self.https = HttpsServer(directory / "https", pki, **options)
+        self.ftp = FtpServer(directory / "ftp", **options)
+        self.ftpes = FtpesServer(directory / "ftpes", pki, **options)
+        self.ftps = FtpsServer(directory / "ftps", pki, **options)
         self._stack = AsyncExitStack()
 
     def __iter__(self) -> Iterator[FileServer]:
-        yield from (self.http, self.https)
+        yield from (self.http, self.https, self.ftp, self.ftpes, self.ftps)
 
     def of(self, scheme: str) -> FileServer:
         """Return the server of a scheme.
