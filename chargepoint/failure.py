@@ -13,6 +13,7 @@ Not done here: counting, raising events (outage.py, connection.py).
 import logging
 import os
 import socket
+import ssl
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,13 +22,15 @@ from websockets import exceptions
 from security.event import SecurityEventType
 from security.fallback import Outcome
 from security.handshake import Witness
-from security.tls_fault import classify
+from security.tls_fault import MAX_CAUSES, classify
 
 SUBPROTOCOL: Final = "ocpp1.6"
 
 _log = logging.getLogger(__name__)
 
 _ADVISE_ADDRESS: Final = "look at the URL (ws or wss, host, port), the network and the Central System"
+_ADVISE_OWN: Final = "look at the Central System's log; it may not take the Charge Point certificate, or be away itself"
+_HUNG_UP: Final = "the peer asked for our certificate and closed the connection without a word"
 _ADVISE_SERVER: Final = "look at the Central System and whatever stands before it; the Charge Point tries again"
 
 
@@ -80,8 +83,21 @@ def failure_of(error: Exception, *, witness: Witness | None = None) -> Failure:
     if isinstance(error, ConnectionFailed):
         return error.failure
     if fault := classify(error, witness=witness):
-        return Failure(fault.what, fault.advice, fault.event, fault.peer, _outcome_of_tls(fault.event))
-    return replace(_failure_without_tls(error), peer=witness.describe_peer() if witness else "")
+        failure = Failure(fault.what, fault.advice, fault.event, fault.peer, _outcome_of_tls(fault.event))
+    else:
+        failure = replace(_failure_without_tls(error), peer=witness.describe_peer() if witness else "")
+    if witness and witness.certificate_requested and failure.outcome is Outcome.NO_ANSWER and _is_hang_up(error):
+        return replace(failure, what=_HUNG_UP, advice=_ADVISE_OWN, outcome=Outcome.HUNG_UP)
+    return failure
+
+
+def _is_hang_up(error: BaseException | None) -> bool:
+    """Whether the peer closed the connection, in order or not; a silence until the time-out is none."""
+    for _ in range(MAX_CAUSES):
+        if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | EOFError | ConnectionError):
+            return True
+        error = error and (error.__cause__ or error.__context__)
+    return False
 
 
 def _failure_without_tls(error: Exception) -> Failure:

@@ -140,6 +140,8 @@ class Renewal:
                 await self._finish(self._note_good_connection(pair))
             case Step.GIVE_WAY:
                 self._enrolment.note_refusal(pair.leaf, self._now())
+            case Step.DOUBT:
+                self._enrolment.note_hang_up(pair.leaf, self._now())
             case Step.WAIT:
                 self._enrolment.note_turn(pair.leaf, self._now())
 
@@ -195,8 +197,11 @@ class Renewal:
             return FAILURE_INTERVAL
         self._switch(in_use(), reconnect)
         now, enrolment = self._now(), self._enrolment
-        change = next_change(enrolment.state, enrolment.certificates, now, self._repeat)
-        return min(change - now, LOOK_INTERVAL) if change and now else LOOK_INTERVAL
+        changes = (
+            next_change(enrolment.state, enrolment.certificates, now, self._repeat),
+            enrolment.doubt_ends(now),
+        )
+        return min([LOOK_INTERVAL, *(change - now for change in changes if change and now)])
 
     async def _do_what_is_due(self) -> None:
         enrolment, now = self._enrolment, self._now()
@@ -300,14 +305,15 @@ class Renewal:
 
     async def _note_good_connection(self, pair: ClientCertificate) -> None:
         try:
-            given_up = await asyncio.to_thread(self._enrolment.note_good_connection, pair.leaf, self._now())
+            aftermath = await asyncio.to_thread(self._enrolment.note_good_connection, pair.leaf, self._now())
         except DurableError as error:
             _log.error("it cannot be kept that the Charge Point certificate works: %s", error)
             return
-        if given_up is not None:
-            text = (
-                f"the Central System refuses a new Charge Point certificate, the one before is used: {given_up.subject}"
-            )
+        said = "the Central System refuses a new Charge Point certificate, the one before is used"
+        texts = [f"{said}: {leaf.subject}" for leaf in aftermath.given_up]
+        said = "the Central System hangs up on a new Charge Point certificate, the one before is used for now"
+        texts += [f"{said}: {leaf.subject}" for leaf in aftermath.doubted]
+        for text in texts:
             _log.warning("%s", text)
             await self._events.raise_event(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, text)
         self.notice()

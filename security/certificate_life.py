@@ -1,8 +1,8 @@
 """The life of the Charge Point certificate: which one is presented, when the next is asked for, what may be discarded.
 
 - Presented is the newest by notBefore of those that are valid (A02.FR.08, A02.FR.09, A03.FR.08, A03.FR.09). While it
-  has never worked and is refused, it and the newest that has worked are tried in turn; if that one still works, the new
-  one is given up (docs/decisions/0074-a-new-certificate-that-is-refused.md).
+  has never worked and is refused, it and the newest that has worked are tried in turn, or all others where none has
+  worked yet; if another one works, the new one is given up (docs/decisions/0074-a-new-certificate-that-is-refused.md).
 - The next one is asked for one month before the end (A03.FR.02), or in the last third of a life that is shorter than
   three months (docs/decisions/0073-when-a-certificate-is-renewed.md). One request is made in that time, and more only
   by the operator's wish: by a trigger (A02), or by `[security] renewal_repeat_days`.
@@ -11,7 +11,7 @@
 Pure: the time is an argument. Where it is None the clock is not set: then nothing is asked for, discarded or warned of.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -25,14 +25,15 @@ LEAD_SHARE: Final = 3  #: part of a life; a certificate that lives less than thr
 DOUBT: Final = timedelta(days=1)  #: time; a request further in the future was dated by a clock that was wrong
 WARNING_DAYS: Final = (14, 7, 3, 1)  #: days before the end; a fortnight to act, and not a warning a day
 
-_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+_NO_TURNS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 def choose(
     pairs: Sequence[ClientCertificate],
     now: datetime | None,
     state: EnrolmentState,
-    refused: Mapping[str, int] = _NONE,
+    turns: Mapping[str, int] = _NO_TURNS,
+    doubted: Collection[str] = (),
 ) -> ClientCertificate | None:
     """Choose the certificate of the next attempt to connect; None if none is installed.
 
@@ -40,20 +41,29 @@ def choose(
         pairs: all that is installed.
         now: the agent's time, None while its clock is not set.
         state: which of them are proven, which were given up, and which came last.
-        refused: fingerprint -> how often the Central System has refused it since the last good connection.
+        turns: fingerprint -> how many turns each has had in vain since the last good connection.
+        doubted: fingerprints of those that stand back for now.
     """
-    hopeful = [pair for pair in pairs if pair.leaf.fingerprint not in state.given_up]
-    first = newest(hopeful, now, latest=state.latest)
-    if first is None or not _is_valid(first.leaf, now):
+    candidates = _hopeful(pairs, now, state, doubted)
+    if not candidates:
         # What was given up is better than what is out of date, and that better than nothing (docs/decisions/0033).
         return newest(pairs, now, latest=state.latest)
-    if first.leaf.fingerprint in state.proven or not refused.get(first.leaf.fingerprint):
+    first = candidates[0]
+    if first.leaf.fingerprint in state.proven or not turns.get(first.leaf.fingerprint):
         return first
-    second = newest([pair for pair in hopeful if pair.leaf.fingerprint in state.proven], now, latest=state.latest)
-    if second is None or not _is_valid(second.leaf, now):
-        return first
-    turns = refused.get(second.leaf.fingerprint, 0), refused[first.leaf.fingerprint]
-    return second if turns[0] < turns[1] else first
+    # One that has worked is worth more than all that have not; where none has, any of them may be the one that works.
+    worked = [pair for pair in candidates if pair.leaf.fingerprint in state.proven]
+    others = worked[:1] or candidates[1:]
+    return min((first, *others), key=lambda pair: turns.get(pair.leaf.fingerprint, 0))
+
+
+def _hopeful(
+    pairs: Sequence[ClientCertificate], now: datetime | None, state: EnrolmentState, doubted: Collection[str]
+) -> list[ClientCertificate]:
+    """Return those that are valid and not given up, newest first: without those in doubt where there are others."""
+    valid = [pair for pair in pairs if _is_valid(pair.leaf, now) and pair.leaf.fingerprint not in state.given_up]
+    valid.sort(key=lambda pair: (pair.leaf.not_before, pair.leaf.fingerprint == state.latest), reverse=True)
+    return [pair for pair in valid if pair.leaf.fingerprint not in doubted] or valid
 
 
 def to_renew(state: EnrolmentState, pairs: Sequence[ClientCertificate]) -> Certificate | None:

@@ -14,9 +14,8 @@ waiting, and telling people (the roof).
 """
 
 import threading
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Self
 
@@ -27,6 +26,7 @@ from security.client_certificate import ClientCertificate
 from security.enrolment_state import EnrolmentState, Request, Stage
 from security.errors import CertificateError, KeyStoreError
 from security.keys import KeyStore, fingerprint, lock, read_key
+from security.reception import Reception
 from security.shelf import Damage
 from security.signed_certificate import Expectation, judge
 from security.signing_request import signing_request
@@ -36,6 +36,19 @@ MAX_STATE_BYTES: Final = 131_072  #: bytes; a key, a request, and some words abo
 
 FILE_NAME: Final = "enrolment.json"
 """Beside the directories of the certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What a good connection means for newer certificates that had their turn in vain.
+
+    Attributes:
+        given_up: they are not tried again unless nothing else is valid.
+        doubted: they stand back for a while (reception.py).
+    """
+
+    given_up: tuple[Certificate, ...] = ()
+    doubted: tuple[Certificate, ...] = ()
 
 
 class Enrolment:
@@ -52,9 +65,7 @@ class Enrolment:
         self._store = store
         self._path = store.directory / FILE_NAME
         self._state = EnrolmentState()
-        # How often which was refused since the last good connection, with the clock set and without: without it a
-        # certificate may have been refused for no other reason than that its time has not come.
-        self._refused: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        self._reception = Reception()
         self._lock = threading.Lock()
 
     @classmethod
@@ -85,7 +96,12 @@ class Enrolment:
         Args:
             now: the agent's time, None while its clock is not set.
         """
-        return choose(self.certificates, now, self._state, self._refused[now is not None])
+        reception = self._reception
+        return choose(self.certificates, now, self._state, reception.turns(now), reception.doubted(now))
+
+    def doubt_ends(self, now: datetime | None) -> datetime | None:
+        """Return when `choose` may change because a certificate stands back no more; None where none does."""
+        return self._reception.next_end(now)
 
     def want(self, now: datetime | None, *, triggered: bool) -> None:
         """Begin a request; one that was pending is replaced, and its key forgotten.
@@ -185,7 +201,7 @@ class Enrolment:
         """
         self._end_request_of_installed()
 
-    def note_good_connection(self, leaf: Certificate, now: datetime | None) -> Certificate | None:
+    def note_good_connection(self, leaf: Certificate, now: datetime | None) -> Aftermath:
         """Take note that a certificate has made a good connection (A02.FR.10, A03.FR.10).
 
         Args:
@@ -194,22 +210,18 @@ class Enrolment:
                 standing back.
 
         Returns:
-            The newer one that is given up because of it: the Central System has refused it before it ever worked.
+            What becomes of newer ones that the Central System has refused, or hung up on, before they ever worked.
 
         Raises:
             DurableError: it will be noted by the next connection.
         """
-        given_up = next(
-            (
-                pair.leaf
-                for pair in self.certificates
-                if now is not None
-                and self._state.age(pair.leaf) > self._state.age(leaf)
-                and self._refused[True][pair.leaf.fingerprint]
-                and pair.leaf.fingerprint not in self._state.proven
-            ),
-            None,
-        )
+        age, proven_before = self._state.age(leaf), self._state.proven
+        newer = {
+            pair.leaf.fingerprint: pair.leaf
+            for pair in self.certificates
+            if self._state.age(pair.leaf) > age and pair.leaf.fingerprint not in proven_before
+        }
+        verdicts = self._reception.weigh(newer, now)
 
         def proven(state: EnrolmentState) -> EnrolmentState:
             if leaf.fingerprint not in state.proven:
@@ -218,15 +230,14 @@ class Enrolment:
                     proven={**state.proven, leaf.fingerprint: now},
                     given_up={name: since for name, since in state.given_up.items() if name != leaf.fingerprint},
                 )
-            if given_up is not None and given_up.fingerprint not in state.given_up:
-                state = replace(state, given_up={**state.given_up, given_up.fingerprint: now})
-            return state
+            return replace(state, given_up={**dict.fromkeys(verdicts.given_up, now), **state.given_up})
 
         self._change(proven)
-        if now is not None:
-            for refused in self._refused.values():
-                refused.clear()  # only now: else a disk that fails would have the refused one tried again at once
-        return given_up
+        # Only now: else a disk that fails would have the refused one tried again at once.
+        self._reception.settle(leaf.fingerprint, verdicts, now)
+        return Aftermath(
+            tuple(newer[name] for name in verdicts.given_up), tuple(newer[name] for name in verdicts.doubted)
+        )
 
     def note_refusal(self, leaf: Certificate, now: datetime | None) -> None:
         """Take note that the Central System has refused the connection because of a certificate.
@@ -235,21 +246,26 @@ class Enrolment:
             leaf: the certificate.
             now: the agent's time, None while its clock is not set.
         """
-        self._refused[now is not None][leaf.fingerprint] += 1
+        self._reception.note_refusal(leaf.fingerprint, now)
+
+    def note_hang_up(self, leaf: Certificate, now: datetime | None) -> None:
+        """Take note that the Central System has asked for a certificate and hung up on it; as above."""
+        self._reception.note_hang_up(leaf.fingerprint, now)
 
     def note_turn(self, leaf: Certificate, now: datetime | None) -> None:
-        """Take note of a try that came to nothing without a refusal.
+        """Take note of a try that came to nothing and says nothing about the certificate.
 
-        It counts for a certificate that stands in for a refused one: that has one turn at a time, whatever comes of it.
+        It counts for a certificate that stands in for another: that has one turn at a time, whatever comes of it.
         Else a Central System that leaves the old certificate without an answer would keep the new one away for ever.
 
         Args:
             leaf: the certificate.
             now: the agent's time, None while its clock is not set.
         """
-        counts = self._refused[now is not None]
-        if counts and leaf.fingerprint in self._state.proven:
-            counts[leaf.fingerprint] += 1
+        reception = self._reception
+        first = choose(self.certificates, now, self._state, doubted=reception.doubted(now))
+        if first is not None and first.leaf != leaf and reception.turns(now):
+            reception.note_turn(leaf.fingerprint, now)
 
     def note_warning(self, leaf: Certificate, days: int) -> None:
         """Take note that people were warned of the end of a certificate.

@@ -16,6 +16,8 @@ part in the try (`takes_part`) is not judged by it.
 - A new password or certificate gives way to the other value only where it was refused itself. What else goes wrong says
   nothing about it, so that an outage never undoes a change. The other value has one turn at a time, whatever comes of
   it: a Central System that leaves the old value without an answer must not keep the new one away.
+- A certificate that was asked for and hung up on may have been refused, or has met an outage. The other one has its
+  turn; if it connects, the new one comes back after a while, and is given up after several such rounds (reception.py).
 - A root gives way within the same try (link.py): the refusal is ours, and the other root is at hand.
 - A profile gives way whatever went wrong, for "could not connect" is all that A05.FR.08 says; but not before so many
   tries have failed *and* so much time has passed (`Bounds`). The previous profile is then held again. Where it does not
@@ -51,6 +53,7 @@ class Outcome(StrEnum):
     GOOD = "a good connection"
     REFUSED = "refused by HTTP 401 or 403"
     CERTIFICATE_REFUSED = "our certificate refused, or missed, in the TLS handshake"
+    HUNG_UP = "our certificate asked for, and the connection closed without a word before the upgrade"
     PEER_REFUSED = "the peer's certificate, TLS version or cipher suite refused by us"
     NO_OCPP = "another answer than an upgrade to OCPP 1.6"
     NO_ANSWER = "no connection, or none in time"
@@ -63,6 +66,7 @@ class Step(Enum):
     SETTLE = "the value that was used stays"
     COUNT = "the value that was used has failed once more"
     GIVE_WAY = "the other value has the next turn"
+    DOUBT = "the other value has the next turn, and if it connects, this one stands back for a while only"
     GIVE_WAY_AT_ONCE = "the other value is used within the same try"
     WAIT = "the value that is held has the next turn"
 
@@ -73,7 +77,12 @@ _WAITING: Final = dict.fromkeys(Outcome, Step.WAIT) | {Outcome.GOOD: Step.SETTLE
 TABLE: Final[Mapping[Credential, Mapping[Outcome, Step]]] = {
     Credential.PROFILE: _COUNTED,
     Credential.PASSWORD: _WAITING | {Outcome.REFUSED: Step.GIVE_WAY},
-    Credential.CERTIFICATE: _WAITING | {Outcome.REFUSED: Step.GIVE_WAY, Outcome.CERTIFICATE_REFUSED: Step.GIVE_WAY},
+    Credential.CERTIFICATE: _WAITING
+    | {
+        Outcome.REFUSED: Step.GIVE_WAY,
+        Outcome.CERTIFICATE_REFUSED: Step.GIVE_WAY,
+        Outcome.HUNG_UP: Step.DOUBT,
+    },
     Credential.ROOT: _WAITING | {Outcome.PEER_REFUSED: Step.GIVE_WAY_AT_ONCE},
 }
 
@@ -149,7 +158,7 @@ def judge(
     match TABLE[credential][outcome]:
         case Step.SETTLE:
             return trial, Ruling.OTHER_STAYS if used_other else Ruling.HELD_STAYS
-        case Step.GIVE_WAY:
+        case Step.GIVE_WAY | Step.DOUBT:
             return replace(trial, others_turn=not used_other), Ruling.NONE
         case Step.COUNT:
             return _count(replace(trial, tries=trial.tries + 1, time=trial.time + took), bounds)

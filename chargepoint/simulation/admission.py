@@ -87,6 +87,7 @@ class Register:
             remove an entry to let it in with a lower one.
         only: the identities that may connect at all, None for any.
         accept_unknown: take a Charge Point that is not known and remember its first password or serial number.
+        hangs_up_on: client certificates (DER) on which the connection is cut without an alert or an answer.
         calendar: the time that client certificates are judged by, None where the handshake has judged their dates.
     """
 
@@ -97,6 +98,7 @@ class Register:
     highest_profiles: dict[str, int] = field(default_factory=dict)
     only: frozenset[str] | None = None
     accept_unknown: bool = False
+    hangs_up_on: set[bytes] = field(default_factory=set)
     calendar: Callable[[], datetime] | None = None
 
     def judge(self, profile: int, visitor: Visitor) -> Admission:

@@ -63,8 +63,13 @@ class Door:
         wire = TlsWire(reader, writer, self._context) if self._context else Wire(reader, writer)
         try:
             async with asyncio.timeout(OPEN_TIMEOUT.total_seconds()):
-                if isinstance(wire, TlsWire):
-                    await wire.handshake()
+                if (
+                    isinstance(wire, TlsWire)
+                    and (await wire.handshake()).client_certificate in self._register.hangs_up_on
+                ):
+                    self._refuse("tls", "hung up on the client certificate")
+                    wire.cut()
+                    return None
                 websocket = WebSocket(wire)
                 opened = await self._upgrade(websocket, await websocket.request())
         except (WireLost, TimeoutError) as error:

@@ -206,6 +206,47 @@ async def test_the_old_one_is_used_again_where_the_new_one_never_works(use_case:
 
 
 @both(["A02.FR.10"], ["A03.FR.10"])
+async def test_the_old_one_is_used_again_where_the_new_one_is_hung_up_on_without_a_word(
+    use_case: str, tmp_path: Path
+) -> None:
+    async with asked(use_case, tmp_path) as (central_system, running, csr, old):
+        new = sign(csr)
+        central_system.register.hangs_up_on.add(der(new))
+        assert await hand_over(central_system, new) == "Accepted"
+        refusal = await central_system.recorder.take(Refusal)
+        assert (refusal.stage, refusal.status) == ("tls", None)
+        assert await presented(central_system) == der(old)
+        await running.logged("hangs up on a new Charge Point certificate")
+        # It may have been an outage: the new one comes back within the hour or two, and works.
+        central_system.register.hangs_up_on.clear()
+        await pass_days(1 / 12, central_system, running)
+        assert await presented(central_system) == der(new)
+        # From now on there is no way back to the old one.
+        await central_system.drop()
+        assert await presented(central_system) == der(new)
+
+
+@both(["A02.FR.10"], ["A03.FR.10"])
+async def test_a_new_one_that_is_always_hung_up_on_is_given_up_in_the_end(use_case: str, tmp_path: Path) -> None:
+    async with asked(use_case, tmp_path) as (central_system, running, csr, old):
+        new = sign(csr)
+        central_system.register.hangs_up_on.add(der(new))
+        assert await hand_over(central_system, new) == "Accepted"
+        for rounds in range(1, 4):
+            await central_system.recorder.take(Refusal)
+            assert await presented(central_system) == der(old)
+            if rounds < 3:
+                await running.logged("is used for now", times=rounds)
+                await pass_days(rounds / 12, central_system, running)
+        await running.logged("refuses a new Charge Point certificate, the one before is used")
+        await pass_days(1, central_system, running)
+        assert await presented(central_system) == der(old)
+        await running.stop()
+        async with agent(tmp_path, central_system.url, tables(tmp_path, old)):
+            assert await presented(central_system) == der(old)
+
+
+@both(["A02.FR.10"], ["A03.FR.10"])
 async def test_the_old_one_is_kept_for_a_month(use_case: str, tmp_path: Path) -> None:
     async with asked(use_case, tmp_path) as (central_system, running, csr, old):
         assert await hand_over(central_system, sign(csr, not_after=datetime.now(UTC) + 900 * DAY)) == "Accepted"
@@ -218,7 +259,7 @@ async def test_the_old_one_is_kept_for_a_month(use_case: str, tmp_path: Path) ->
         assert len(list((running.state / "certificates" / "charge_point").glob("*.key"))) == 1
 
 
-async def pass_days(days: int, central_system: CentralSystem, running: Agent) -> None:
+async def pass_days(days: float, central_system: CentralSystem, running: Agent) -> None:
     """Put the clocks of both ends ahead of the machine's, and have the connection made anew."""
     before = await central_system.connected()
     central_system.duty.clock = lambda: datetime.now(UTC) + days * DAY

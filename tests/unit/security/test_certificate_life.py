@@ -37,7 +37,7 @@ def name(which: ClientCertificate) -> str:
 
 
 OLD, NEW, FUTURE = pair(-300 * DAY, 65 * DAY), pair(-DAY), pair(DAY, 400 * DAY)
-EXPIRED = pair(-400 * DAY, -35 * DAY)
+OLDEST, EXPIRED = pair(-350 * DAY, 15 * DAY), pair(-400 * DAY, -35 * DAY)
 
 
 NOTHING = EnrolmentState()
@@ -78,9 +78,34 @@ class TestChoose:
     def test_one_that_has_worked_is_never_left(self) -> None:
         assert choose([OLD, NEW], NOW, known(proven=[OLD, NEW]), {name(NEW): 9}) == NEW
 
-    def test_one_that_never_worked_is_no_way_back(self) -> None:
-        assert choose([OLD, NEW], NOW, NOTHING, {name(NEW): 9}) == NEW
+    @pytest.mark.parametrize(
+        ("refused", "expected"),
+        [
+            ({}, NEW),
+            ({NEW: 1}, OLD),
+            ({NEW: 1, OLD: 1}, OLDEST),
+            ({NEW: 1, OLD: 1, OLDEST: 1}, NEW),
+            ({NEW: 2, OLD: 1, OLDEST: 1}, OLD),
+        ],
+    )
+    def test_where_none_has_ever_worked_all_take_turns(
+        self, refused: Mapping[ClientCertificate, int], expected: ClientCertificate
+    ) -> None:
+        """After years in profile 2, a bad one that came last must not hide the good ones before it."""
+        counts = {name(which): count for which, count in refused.items()}
+        assert choose([OLDEST, OLD, NEW, FUTURE, EXPIRED], NOW, NOTHING, counts) == expected
+
+    def test_one_that_has_worked_is_the_only_way_back(self) -> None:
+        assert choose([OLDEST, OLD, NEW], NOW, known(proven=[OLDEST]), {name(NEW): 1}) == OLDEST
+        assert choose([OLDEST, OLD, NEW], NOW, known(proven=[OLDEST]), {name(NEW): 2, name(OLDEST): 2}) == NEW
+
+    def test_what_is_out_of_date_is_no_way_back(self) -> None:
         assert choose([EXPIRED, NEW], NOW, known(proven=[EXPIRED]), {name(NEW): 9}) == NEW
+
+    def test_what_is_in_doubt_stands_back_while_there_is_another(self) -> None:
+        assert choose([OLD, NEW], NOW, known(proven=[OLD]), doubted={name(NEW)}) == OLD
+        assert choose([NEW, EXPIRED], NOW, NOTHING, doubted={name(NEW)}) == NEW
+        assert choose([OLD, NEW], NOW, known(given_up=[OLD]), doubted={name(NEW)}) == NEW
 
     def test_what_was_given_up_is_left_alone_until_nothing_else_is_valid(self) -> None:
         assert choose([OLD, NEW], NOW, known(given_up=[NEW])) == OLD

@@ -13,14 +13,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from security import durable
 from security.certificate import Certificate
 from security.enrolment import MAX_STATE_BYTES, Enrolment
 from security.enrolment_state import EnrolmentState, Request, Stage
-from security.errors import CertificateError, KeyStoreError, StorageFull
+from security.errors import CertificateError, KeyStoreError
 from security.keys import FileKeys, KeyPair, fingerprint, read_key
 from security.secret import Secret
-from security.store import MAX_CHARGE_POINT_CERTIFICATES, CaDomain, CertificateStore
+from security.store import CaDomain, CertificateStore
 from tests.pki import DAY, NOW, Made, key_usage, make, make_root, rsa_key
 
 ROOT = make_root()
@@ -271,115 +270,6 @@ class TestJudge:
         assert not enrolment.is_installed(leaf.pem)
         install(enrolment, leaf)
         assert enrolment.is_installed(ROOT.pem + leaf.pem)
-
-
-class TestTrial:
-    def two(self, enrolment: Enrolment) -> tuple[Certificate, Certificate]:
-        """An old certificate that works, and a new one."""
-        made = [make("SN-0001", issuer=ROOT, not_before=NOW - days * DAY) for days in (2, 1)]
-        for one in made:
-            assert store_of(enrolment).install_charge_point_certificate(one.pem, one.key_pem, NOW).accepted
-        old, new = (one.certificate for one in made)
-        enrolment.note_good_connection(old, NOW)
-        return old, new
-
-    def chosen(self, enrolment: Enrolment) -> Certificate:
-        pair = enrolment.choose(NOW)
-        assert pair is not None
-        return pair.leaf
-
-    @pytest.mark.requirement("A02.FR.10", "A03.FR.10")
-    def test_a_new_one_that_is_refused_is_given_up_when_the_old_one_works(self, enrolment: Enrolment) -> None:
-        old, new = self.two(enrolment)
-        assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new, NOW)
-        assert self.chosen(enrolment) == old
-        enrolment.note_refusal(old, NOW)
-        assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new, NOW)
-        assert enrolment.note_good_connection(old, NOW) == new
-        assert self.chosen(enrolment) == old
-        assert self.chosen(reopened(enrolment)) == old
-
-    def test_an_old_one_that_is_left_without_an_answer_does_not_keep_the_new_one_away(
-        self, enrolment: Enrolment
-    ) -> None:
-        old, new = self.two(enrolment)
-        enrolment.note_turn(new, NOW)  # an outage says nothing about the new one
-        enrolment.note_turn(old, NOW)
-        assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new, NOW)
-        assert self.chosen(enrolment) == old
-        enrolment.note_turn(old, NOW)
-        assert self.chosen(enrolment) == new
-        assert enrolment.note_good_connection(new, NOW) is None
-
-    def test_what_was_refused_while_the_clock_was_not_set_stands_back_only_so_long(self, enrolment: Enrolment) -> None:
-        """It may be a certificate whose time has not come."""
-        old, new = self.two(enrolment)
-        enrolment.note_refusal(new, None)
-        assert enrolment.note_good_connection(old, None) is None
-        without_time = enrolment.choose(None)
-        assert without_time is not None
-        assert without_time.leaf == old  # else the connection would be made anew at once, and without end
-        assert self.chosen(enrolment) == new
-        enrolment.note_refusal(new, NOW)
-        assert enrolment.note_good_connection(old, NOW) == new
-
-    def test_a_new_one_that_works_is_not_left_again(self, enrolment: Enrolment) -> None:
-        _, new = self.two(enrolment)
-        assert enrolment.note_good_connection(new, NOW) is None
-        enrolment.note_refusal(new, NOW)
-        assert self.chosen(enrolment) == new
-        again = reopened(enrolment)
-        again.note_refusal(new, NOW)
-        assert self.chosen(again) == new
-
-    def test_a_disk_that_fails_does_not_have_the_refused_one_tried_at_once(
-        self, enrolment: Enrolment, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        old, new = self.two(enrolment)
-        enrolment.note_refusal(new, NOW)
-
-        def fail(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-            raise StorageFull(str(path), "full")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "write", fail)
-            with pytest.raises(StorageFull):
-                enrolment.note_good_connection(old, NOW)
-        assert self.chosen(enrolment) == old
-        assert enrolment.note_good_connection(old, NOW) == new
-
-    def test_an_outage_undoes_nothing(self, enrolment: Enrolment) -> None:
-        old, new = self.two(enrolment)
-        assert enrolment.note_good_connection(old, NOW) is None
-        assert self.chosen(enrolment) == new
-
-    def test_an_old_one_goes_with_its_key_after_a_month(self, enrolment: Enrolment) -> None:
-        old, new = self.two(enrolment)
-        enrolment.note_good_connection(new, None)
-        assert enrolment.discard(NOW + 99 * DAY) == ()
-        enrolment.note_time(NOW)
-        assert [pair.leaf for pair in enrolment.discard(NOW + 30 * DAY)] == [old]
-        left = {path.name.partition(".")[0] for path in (store_of(enrolment).directory / "charge_point").iterdir()}
-        assert left == {new.fingerprint}
-        enrolment.note_warning(new, 14)
-        assert enrolment.state.proven.keys() == {new.fingerprint}
-        assert reopened(enrolment).state == enrolment.state
-
-    def test_makes_room_only_where_there_is_none(self, enrolment: Enrolment) -> None:
-        made = [
-            make("SN-0001", issuer=ROOT, not_before=NOW - days * DAY) for days in range(MAX_CHARGE_POINT_CERTIFICATES)
-        ]
-        for one in made[1:]:
-            assert store_of(enrolment).install_charge_point_certificate(one.pem, one.key_pem, NOW).accepted
-        assert enrolment.make_room(NOW) is None
-        assert store_of(enrolment).install_charge_point_certificate(made[0].pem, made[0].key_pem, NOW).accepted
-        gone = enrolment.make_room(NOW)
-        assert gone is not None
-        assert gone.leaf == made[-1].certificate
-        assert len(enrolment.certificates) == MAX_CHARGE_POINT_CERTIFICATES - 1
 
 
 def test_a_key_in_hardware_is_told_by_the_line_before_its_name(enrolment: Enrolment) -> None:

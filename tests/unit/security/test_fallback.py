@@ -42,6 +42,18 @@ def test_the_table_has_a_step_for_each_credential_and_outcome() -> None:
     assert all(row.keys() == set(Outcome) for row in TABLE.values())
 
 
+def test_only_a_certificate_is_doubted_and_only_where_it_was_hung_up_on() -> None:
+    doubted = {
+        (credential, outcome) for credential, row in TABLE.items() for outcome in row if row[outcome] is Step.DOUBT
+    }
+    assert doubted == {(Credential.CERTIFICATE, Outcome.HUNG_UP)}
+
+
+def test_outcomes_that_are_left_out_of_the_play_mean_to_each_credential_what_no_answer_does() -> None:
+    for row in TABLE.values():
+        assert row[Outcome.NO_OCPP] is row[Outcome.NOT_MADE] is row[Outcome.NO_ANSWER]
+
+
 @pytest.mark.parametrize("credential", Credential)
 @pytest.mark.parametrize(("used_other", "ruling"), [(False, Ruling.HELD_STAYS), (True, Ruling.OTHER_STAYS)])
 def test_a_good_connection_settles_every_trial(credential: Credential, used_other: bool, ruling: Ruling) -> None:
@@ -53,7 +65,7 @@ def test_a_good_connection_settles_every_trial(credential: Credential, used_othe
     ("credential", "refusals"),
     [
         (Credential.PASSWORD, {Outcome.REFUSED}),
-        (Credential.CERTIFICATE, {Outcome.REFUSED, Outcome.CERTIFICATE_REFUSED}),
+        (Credential.CERTIFICATE, {Outcome.REFUSED, Outcome.CERTIFICATE_REFUSED, Outcome.HUNG_UP}),
     ],
 )
 def test_a_password_or_certificate_gives_way_only_where_it_was_refused_and_for_one_turn(
@@ -111,6 +123,10 @@ def test_a_try_judges_what_took_part_in_it(profile: SecurityProfile, parts: set[
 
 Combination = tuple[SecurityProfile, bool, bool]  # profile, and whether password and certificate are the other ones
 ON_TRIAL: Final = (Credential.PROFILE, Credential.PASSWORD, Credential.CERTIFICATE)
+GIVING_WAY: Final = (Step.GIVE_WAY, Step.DOUBT)
+ANSWERS: Final = (
+    *set(Outcome) - {Outcome.NO_OCPP, Outcome.NOT_MADE},
+)  # those two mean to each row what no answer does
 MAX_TRIES: Final = 12  # two windows of each profile, and the first
 
 
@@ -157,8 +173,7 @@ def central_systems(
     visible = sorted(
         {shown(each) for each in itertools.product((new, previous), (False, True), (False, True))}, key=str
     )
-    answers = (Outcome.GOOD, Outcome.REFUSED, Outcome.CERTIFICATE_REFUSED, Outcome.PEER_REFUSED, Outcome.NO_ANSWER)
-    for chosen in itertools.product(answers, repeat=len(visible)):
+    for chosen in itertools.product(ANSWERS, repeat=len(visible)):
         yield dict(zip(visible, chosen, strict=True))
 
 
@@ -167,12 +182,9 @@ def reachable(combination: Combination, central_system: Mapping[tuple[SecurityPr
     if central_system[shown(combination)] is Outcome.GOOD:
         return True
     profile, other_password, other_certificate = combination
-    if profile.sends_basic and TABLE[Credential.PASSWORD][central_system[shown(combination)]] is Step.GIVE_WAY:
+    if profile.sends_basic and TABLE[Credential.PASSWORD][central_system[shown(combination)]] in GIVING_WAY:
         return central_system[profile, not other_password] is Outcome.GOOD
-    if (
-        profile.presents_certificate
-        and TABLE[Credential.CERTIFICATE][central_system[shown(combination)]] is Step.GIVE_WAY
-    ):
+    if profile.presents_certificate and TABLE[Credential.CERTIFICATE][central_system[shown(combination)]] in GIVING_WAY:
         return central_system[profile, not other_certificate] is Outcome.GOOD
     return False
 
