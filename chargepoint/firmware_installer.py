@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from chargepoint.firmware_settings import installer_name
+from chargepoint.firmware_settings import FirmwareSettings, installer_name
 from chargepoint.hardware.port import Hardware
 from chargepoint.settings import Settings
 from firmware.installer import Installer
+from security import durable
 
 SLOTS_NAME: Final = "simulated-slots"
+COMMAND_NAME: Final = "firmware-command"
 
 
 def open_firmware_installer(settings: Settings, hardware: Hardware, state: Path) -> Installer | None:
@@ -36,4 +38,28 @@ def open_firmware_installer(settings: Settings, hardware: Hardware, state: Path)
             factory_version=settings.charge_point.firmware_version,
             activation=Activation(settings.firmware.simulated_activation),
         )
+    if name == "command":
+        return _command_installer(settings.firmware, hardware, state / COMMAND_NAME)
     return None
+
+
+def _command_installer(firmware: FirmwareSettings, hardware: Hardware, directory: Path) -> Installer:
+    from firmware.command_installer import CommandInstaller, Commands, load_record
+
+    durable.make_directory(directory)
+    durable.sweep(directory)
+    commands = Commands(
+        install=firmware.install_command,
+        inspect=firmware.inspect_command,
+        mark_good=firmware.mark_good_command,
+        withdraw=firmware.withdraw_command,
+        cancellable=firmware.install_cancellable,
+        timeout=firmware.install_timeout or None,
+    )
+    return CommandInstaller(
+        commands,
+        directory,
+        load_record(directory),
+        boot_id=hardware.boot_id,
+        board_version=lambda: hardware.firmware_version,
+    )

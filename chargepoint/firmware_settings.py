@@ -1,15 +1,24 @@
 """The table [firmware] of config.toml: who installs firmware, and when."""
 # ruff: noqa: RUF009 - `setting` returns a dataclass field, as dataclasses.field does
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
 
+from chargepoint.mistake import MistakeList
 from chargepoint.setting import setting
 from chargepoint.setting_table import HardwareSettings
 
-InstallerName = Literal["", "simulated", "none"]
+MAX_ARGUMENTS: Final = 64  #: arguments; of a command, itself included; one that needs more is a script
+
+InstallerName = Literal["", "simulated", "command", "none"]
 """Who installs firmware; "" leaves it to the hardware driver (`installer_name`)."""
+
+_TABLE: Final = "firmware"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +31,34 @@ class FirmwareSettings:
     simulated_activation: Literal["reboot", "at-once"] = setting(
         "reboot", why="as boards with two slots do; an image may say otherwise (docs/firmware-installers.md)"
     )
+    install_command: tuple[str, ...] = setting(
+        (), unit="characters", low=1, high=4096, why='what installer = "command" runs: a program and its arguments'
+    )
+    inspect_command: tuple[str, ...] = setting(
+        (), unit="characters", low=1, high=4096, why="what runs is told by the hardware driver's version alone"
+    )
+    mark_good_command: tuple[str, ...] = setting(
+        (), unit="characters", low=1, high=4096, why="the board keeps new firmware without being told"
+    )
+    withdraw_command: tuple[str, ...] = setting(
+        (), unit="characters", low=1, high=4096, why="an image that waits for the reboot cannot be taken back"
+    )
+    install_cancellable: bool = setting(
+        default=False, why="nobody but the integrator knows what the board is like in the middle of an installation"
+    )
+    install_timeout: timedelta = setting(
+        timedelta(hours=1), unit="s", low=0, high=86_400, why="slow flash writes a gigabyte in it; 0: no limit"
+    )
+
+    @property
+    def commands(self) -> Mapping[str, tuple[str, ...]]:
+        """The commands by their keys."""
+        return {
+            "install_command": self.install_command,
+            "inspect_command": self.inspect_command,
+            "mark_good_command": self.mark_good_command,
+            "withdraw_command": self.withdraw_command,
+        }
 
 
 def installer_name(firmware: FirmwareSettings, hardware: HardwareSettings) -> str:
@@ -29,7 +66,43 @@ def installer_name(firmware: FirmwareSettings, hardware: HardwareSettings) -> st
     return firmware.installer or ("simulated" if hardware.driver == "simulated" else "none")
 
 
+def check_firmware(firmware: FirmwareSettings, mistakes: MistakeList) -> None:
+    """Add to `mistakes` what only shows when several keys, or the programs on this machine, are looked at."""
+    wanted = firmware.installer == "command"
+    if wanted and not firmware.install_command and not mistakes.names(_TABLE, "install_command"):
+        mistakes.add_at(_TABLE, "install_command", "(missing)", 'is required with installer = "command"')
+    for key, command in firmware.commands.items():
+        if not command:
+            continue
+        if not wanted:
+            mistakes.add_at(_TABLE, key, command[0], 'needs installer = "command" beside it')
+        elif reason := _fault(command):
+            mistakes.add_at(_TABLE, key, command[0], reason)
+
+
 def firmware_warnings(firmware: FirmwareSettings, hardware: HardwareSettings) -> Iterator[str]:
     """Yield what is allowed but probably not meant."""
     if firmware.installer == "simulated" and hardware.driver != "simulated":
         yield '[firmware] installer = "simulated": updates are reported as Installed and change nothing on this board'
+    if firmware.installer == "command" and not firmware.inspect_command:
+        yield (
+            "[firmware] inspect_command: without it a roll-back by the boot loader shows only where the hardware "
+            "driver knows the version that runs"
+        )
+    for command in firmware.commands.values():
+        if command and Path(command[0]).stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            yield f"{command[0]} installs firmware and others may change it: chmod go-w {command[0]}"
+
+
+def _fault(command: tuple[str, ...]) -> str | None:
+    """Say why a command cannot be run, None where it can."""
+    program = Path(command[0])
+    if len(command) > MAX_ARGUMENTS:
+        return f"has {len(command)} arguments, at most {MAX_ARGUMENTS} are taken; write a script"
+    if not program.is_absolute():
+        return "must be an absolute path: the program is not searched for"
+    if not program.is_file():
+        return "there is no such program" if not program.exists() else "is not a file"
+    if not os.access(program, os.X_OK):
+        return f"cannot be executed by this user: chmod +x {program}"
+    return None

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from chargepoint.configuration_key import Kind
 from chargepoint.configuration_table import KEYS
 from chargepoint.document import read_document
-from chargepoint.firmware_settings import FirmwareSettings, firmware_warnings
+from chargepoint.firmware_settings import FirmwareSettings, check_firmware, firmware_warnings
 from chargepoint.log_settings import LogSettings
 from chargepoint.mistake import NOWHERE, Mistake, MistakeList, SettingsError
 from chargepoint.pem_check import check_provisioning
@@ -220,6 +220,7 @@ def _check_together(settings: Settings, mistakes: MistakeList) -> None:
     _check_retries(settings.connection, mistakes)
     _check_driver(settings.hardware, mistakes)
     _check_keys(settings.security, mistakes)
+    check_firmware(settings.firmware, mistakes)
     check_provisioning(settings.provisioning, mistakes, passphrase_file=settings.security.key_passphrase_file)
 
 
