@@ -147,6 +147,7 @@ class Agent:
                 session=self.session,
                 installer=foundation.installer,
                 renewal=self.renewal,
+                transfers=foundation.transfers,
                 root_in_use=lambda: self.connection.root_in_use,
                 reset=self.reset,
                 reconnect=self.connection.reconnect,

@@ -95,6 +95,7 @@ class Configuration:
         self._base = dict(base)
         self._set = dict(stored)
         self._trials = dict(trials)
+        self._able: dict[str, Callable[[], Collection[str]]] = {}
         self._given = tuple(given)
         self._raise_event = raise_event
         self._missing_prerequisite = missing_prerequisite
@@ -198,6 +199,15 @@ class Configuration:
     def overridden(self) -> tuple[str, ...]:
         """Return the names of the keys that config.toml gives and that another value, set since, overrides."""
         return tuple(name for name in self._given if name in self._set and self._set[name] != self._base[name])
+
+    def restrict(self, name: str, able: Callable[[], Collection[str]]) -> None:
+        """Have a list name only what the device is able to do, whoever has set it to more.
+
+        Args:
+            name: the exact name.
+            able: asked each time; returns soon.
+        """
+        self._able[self._keys[name].name] = able
 
     def subscribe(self, name: str, callback: Callable[[], None]) -> None:
         """Call back after each change of a key that is on the disk and in force; it asks for the value itself.
@@ -342,7 +352,11 @@ class Configuration:
                 _log.exception("a subscriber of %s failed", name)
 
     def _held(self, key: Key) -> Value | None:
-        return self._set.get(key.name, self._base.get(key.name))
+        value = self._set.get(key.name, self._base.get(key.name))
+        if isinstance(value, str) and key.name in self._able:
+            able = self._able[key.name]()
+            return ",".join(item for item in split_list(value) if item in able)
+        return value
 
     def _known(self, key: Key) -> Known:
         value = None if key.access is Access.WRITE else self._held(key)

@@ -126,8 +126,8 @@ _NEIGHBOURS: Final = (
         "SupportedFileTransferProtocols",
         Kind.LIST,
         Access.READ,
-        "",
-        "the protocols by which files can be fetched and sent",
+        ",".join(TRANSFER_PROTOCOLS),
+        "the protocols by which files are fetched and sent; of these, those that libcurl can here (none without it)",
         members=TRANSFER_PROTOCOLS,
     ),
 )

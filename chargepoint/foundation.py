@@ -21,6 +21,7 @@ from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
 from chargepoint.firmware_installer import open_firmware_installer
 from chargepoint.firmware_trust import FirmwareTrust
+from chargepoint.free_space import MIB
 from chargepoint.hardware.discovery import open_hardware
 from chargepoint.hardware.port import Hardware
 from chargepoint.installation import Installer
@@ -29,6 +30,7 @@ from chargepoint.planner import Planner
 from chargepoint.settings import SecuritySettings, Settings
 from chargepoint.state import StateDirectory, StateUnusable
 from chargepoint.state_schema import MIGRATIONS
+from chargepoint.transfer import Transfers
 from firmware.installer import Installer as FirmwareInstaller
 from logs.event_queue import EventQueue
 from logs.security_log import SecurityLog
@@ -39,7 +41,7 @@ from security.fallback import Bounds
 from security.keys import FileKeys, KeyStore, KeyType
 from security.provider_keys import ProviderKeys
 from security.secret import Secret
-from security.store import CertificateStore, Policy
+from security.store import CaDomain, CertificateStore, Policy
 
 if TYPE_CHECKING:
     from security.peer_revocation import PeerRevocation
@@ -69,6 +71,7 @@ class Foundation:
     planner: Planner
     fallback: Fallback
     firmware_installer: FirmwareInstaller | None
+    transfers: Transfers
 
 
 @asynccontextmanager
@@ -150,6 +153,7 @@ async def open_foundation(settings: Settings) -> AsyncIterator[Foundation]:
             planner=planner,
             fallback=fallback,
             firmware_installer=await _open_firmware_installer(settings, hardware, state),
+            transfers=_transfers(settings, state, configuration, certificates),
         )
 
 
@@ -174,6 +178,21 @@ async def _open_certificates(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"damaged and not used: {damage}"
         )
     return store
+
+
+def _transfers(
+    settings: Settings, state: StateDirectory, configuration: Configuration, certificates: CertificateStore
+) -> Transfers:
+    name = "SupportedFileTransferProtocols"
+    transfers = Transfers(
+        settings.transfers,
+        state.transfers,
+        roots=lambda: certificates.root_pems(CaDomain.CENTRAL_SYSTEM),
+        allowed=lambda: configuration.items(name),
+        reserve_bytes=settings.state.min_free_mib * MIB,
+    )
+    configuration.restrict(name, lambda: transfers.able)
+    return transfers
 
 
 async def _open_firmware_installer(

@@ -34,6 +34,12 @@ from chargepoint.setting_table import (
     SessionSettings,
     StateSettings,
 )
+from chargepoint.transfer_settings import (
+    TransferSettings,
+    check_transfers,
+    transfer_warnings,
+    with_absolute_paths,
+)
 from security.profile import SecurityProfile, url_fits
 from security.server_name import is_ip_address
 
@@ -53,6 +59,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StateSettings",
+    "TransferSettings",
     "describe_all",
     "load",
 ]
@@ -71,6 +78,7 @@ TABLES: Final[Mapping[str, type]] = {
     "session": SessionSettings,
     "security": SecuritySettings,
     "logs": LogSettings,
+    "transfers": TransferSettings,
     "firmware": FirmwareSettings,
     "interop": InteropSettings,
 }
@@ -97,6 +105,7 @@ class Settings:
     session: SessionSettings
     security: SecuritySettings
     logs: LogSettings
+    transfers: TransferSettings
     firmware: FirmwareSettings
     interop: InteropSettings
     configuration: Mapping[str, str] = field(repr=False)  # may hold the AuthorizationKey
@@ -197,6 +206,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     return replace(
         settings,
         state=state,
+        transfers=with_absolute_paths(settings.transfers, home),
         security=replace(
             settings.security,
             key_passphrase_file=settings.security.key_passphrase_file and home / settings.security.key_passphrase_file,
@@ -221,6 +231,7 @@ def _check_together(settings: Settings, mistakes: MistakeList) -> None:
     _check_driver(settings.hardware, mistakes)
     _check_keys(settings.security, mistakes)
     check_firmware(settings.firmware, mistakes)
+    check_transfers(settings.transfers, mistakes)
     check_provisioning(settings.provisioning, mistakes, passphrase_file=settings.security.key_passphrase_file)
 
 
@@ -291,6 +302,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"{passphrase_file} holds a passphrase and others may read it: chmod 600 {passphrase_file}"
     if provisioning.private_key is not None and _others_may_read(provisioning.private_key):
         yield f"{provisioning.private_key} is a private key that others may read: chmod 600 {provisioning.private_key}"
+    yield from transfer_warnings(settings.transfers)
     yield from firmware_warnings(settings.firmware, settings.hardware)
 
 

@@ -22,6 +22,7 @@ PROBE_BYTES: Final = 65_536  #: bytes; room that must be left at start: a commit
 DATABASE_NAME: Final = "state.db"
 CERTIFICATES_NAME: Final = "certificates"
 REVOCATION_NAME: Final = "revocation"
+TRANSFERS_NAME: Final = "transfers"
 LOCK_NAME: Final = "lock"
 PROBE_NAME: Final = "probe"
 
@@ -109,6 +110,11 @@ class StateDirectory:
     def revocation(self) -> Path:
         """Where answers about revoked certificates are kept."""
         return self.path / REVOCATION_NAME
+
+    @property
+    def transfers(self) -> Path:
+        """Where host keys of file servers, and what libcurl can do, are remembered."""
+        return self.path / TRANSFERS_NAME
 
     def close(self) -> None:
         """Give the directory free for another agent; harmless when repeated.

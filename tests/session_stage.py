@@ -15,6 +15,7 @@ from chargepoint.availability import AvailabilityStore
 from chargepoint.charging import Charging
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
+from chargepoint.configuration_table import TRANSFER_PROTOCOLS
 from chargepoint.connectors import Connectors
 from chargepoint.database import Database
 from chargepoint.date_time import write_date_time
@@ -30,6 +31,8 @@ from chargepoint.session import Session
 from chargepoint.settings import ChargePointSettings, HardwareSettings, SessionSettings
 from chargepoint.state_schema import MIGRATIONS
 from chargepoint.timekeeper import Timekeeper
+from chargepoint.transfer import Transfers
+from chargepoint.transfer_settings import TransferSettings
 from logs.security_log import SecurityLog
 from security.enrolment import Enrolment
 from security.keys import FileKeys
@@ -108,6 +111,9 @@ class Stage:
         certificates = CertificateStore.open(directory / "certificates")
         self.installer = Installer(certificates, self.events, self.clock, about)
         self.enrolment = Enrolment.open(certificates, FileKeys())
+        self.transfers = Transfers(
+            TransferSettings(), directory / "transfers", roots=tuple, allowed=lambda: TRANSFER_PROTOCOLS
+        )
         self._database = database
         self._keeping: asyncio.Task[None] | None = None
 
@@ -154,6 +160,7 @@ class Stage:
                 session=self.session,
                 installer=self.installer,
                 renewal=self.renewal,
+                transfers=self.transfers,
                 root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,

@@ -57,6 +57,9 @@ PURE = {
     "chargepoint.configuration_change",
     "chargepoint.connectors",
     "chargepoint.redact",
+    "chargepoint.transfer_fault",
+    "chargepoint.transfer_location",
+    "chargepoint.transfer_verdict",
 }
 """Modules that decide and do nothing else; those of later issues are named already."""
 

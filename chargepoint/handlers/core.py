@@ -17,6 +17,8 @@ async def get_configuration(domain: Domain, request: Any) -> Reply:
     wanted = request.key
     if wanted is not None:
         wanted = wanted[: domain.configuration.integer("GetConfigurationMaxKeys")]
+    if not wanted or "supportedfiletransferprotocols" in map(str.lower, wanted):
+        await domain.transfers.learn()
     listing = domain.configuration.listing(wanted)
     return Reply(
         call_result.GetConfiguration(

@@ -11,6 +11,7 @@ from chargepoint.hardware.port import ResetKind
 from chargepoint.installation import Installer
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import Reply
+from chargepoint.transfer import Transfers
 
 
 class Trigger(Protocol):
@@ -37,6 +38,7 @@ class Domain:
         session: sends triggered messages.
         installer: installs and deletes certificates.
         renewal: asks for the Charge Point certificate and takes it in.
+        transfers: uploads and downloads.
         root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
@@ -48,6 +50,7 @@ class Domain:
     session: Trigger
     installer: Installer
     renewal: Renewal
+    transfers: Transfers
     root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]
