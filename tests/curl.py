@@ -17,6 +17,7 @@ class Exit(IntEnum):
     """Exit codes of curl, see its manual page."""
 
     UNSUPPORTED = 1
+    CONNECTION_FAILED = 2
     UNREACHABLE = 7
     ACCESS_DENIED = 9
     PARTIAL_FILE = 18
@@ -25,11 +26,13 @@ class Exit(IntEnum):
     EMPTY_ANSWER = 52
     SEND_FAILED = 55
     RECEIVE_FAILED = 56
+    NOT_THE_HOST = 60
     NOT_TRUSTED = 60
     TLS_REFUSED = 64
     LOGIN_REFUSED = 67
     STORAGE_EXCEEDED = 70
     NOT_FOUND = 78
+    SSH_ERROR = 79
 
 
 LIMIT_SECONDS: Final = 30  #: seconds that one run may take; loopback needs milliseconds

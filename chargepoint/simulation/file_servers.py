@@ -15,6 +15,7 @@ from chargepoint.simulation.file_server import FileServer
 from chargepoint.simulation.ftp_server import FtpesServer, FtpServer, FtpsServer
 from chargepoint.simulation.http_server import HttpServer, HttpsServer
 from chargepoint.simulation.pki import Pki
+from chargepoint.simulation.sftp_server import SftpServer
 
 
 class FileServers:
@@ -31,6 +32,7 @@ class FileServers:
         ftp: the server for ftp.
         ftpes: the server for explicit FTPS.
         ftps: the server for implicit FTPS.
+        sftp: the server for sftp; its host key lies in `directory`.
     """
 
     def __init__(self, directory: Path, pki: Pki, **options: Any) -> None:
@@ -39,10 +41,11 @@ class FileServers:
         self.ftp = FtpServer(directory / "ftp", **options)
         self.ftpes = FtpesServer(directory / "ftpes", pki, **options)
         self.ftps = FtpsServer(directory / "ftps", pki, **options)
+        self.sftp = SftpServer(directory / "sftp", host_key=directory / "sftp_host_key", **options)
         self._stack = AsyncExitStack()
 
     def __iter__(self) -> Iterator[FileServer]:
-        yield from (self.http, self.https, self.ftp, self.ftpes, self.ftps)
+        yield from (self.http, self.https, self.ftp, self.ftpes, self.ftps, self.sftp)
 
     def of(self, scheme: str) -> FileServer:
         """Return the server of a scheme.
