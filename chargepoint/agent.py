@@ -29,13 +29,16 @@ from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
 from chargepoint.control import ControlServer
 from chargepoint.control_methods import ControlMethods
+from chargepoint.diagnostics_content import diagnostics
 from chargepoint.event_delivery import EventDelivery
 from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.port import HardwareFailed, Notice, ResetKind, TamperDetected
+from chargepoint.history import History
 from chargepoint.link import Link
+from chargepoint.log_file import LogFile, kept_log
 from chargepoint.outbox import Lane
 from chargepoint.payload import call
 from chargepoint.renewal import Renewal
@@ -72,8 +75,11 @@ async def run(settings: Settings) -> int:
         HardwareFailed: the board does not answer.
     """
     asyncio.get_running_loop().set_default_executor(DaemonThreads())
-    async with open_foundation(settings) as foundation:
-        reset = await Agent(foundation).live()
+    with kept_log(settings) as log_file:
+        async with open_foundation(settings) as foundation:
+            if log_file is not None:
+                log_file.start()  # not sooner: the directory may have been another agent's
+            reset = await Agent(foundation, log_file).live()
     # Only now is everything on the disk and closed: the board may take the power away.
     if reset is not None:
         foundation.hardware.reboot(reset)
@@ -85,9 +91,10 @@ class Agent:
 
     Args:
         foundation: the state directory and what was opened from it; closed by whoever opened it.
+        log_file: the log as it is kept; None where it is not.
     """
 
-    def __init__(self, foundation: Foundation) -> None:
+    def __init__(self, foundation: Foundation, log_file: LogFile | None = None) -> None:
         self.foundation = foundation
         settings, clock, events = foundation.settings, foundation.clock, foundation.events
         self.connectors = Connectors(settings.charge_point.connectors, clock.now())
@@ -100,6 +107,7 @@ class Agent:
             serial_number=settings.charge_point.serial_number,
             repeat=settings.security.renewal_repeat,
         )
+        self.connection_history, self.transfer_history = History(clock.now), History(clock.now)
         self.connection = Connection(
             foundation.planner.plan,
             settings=settings.connection,
@@ -109,6 +117,7 @@ class Agent:
             raise_event=events.raise_or_count,
             revocation=foundation.revocation,
             note_outcome=self._note_outcome,
+            history=self.connection_history,
         )
         self._timekeeper = Timekeeper(clock, foundation.floor, foundation.hardware, events, settings.session.clock_step)
         self.running_version = RunningVersion(
@@ -154,7 +163,16 @@ class Agent:
             )
         )
         self._boot_record = BootRecord(foundation.database)
-        self._control = self._control_server()
+        methods = self._control_methods()
+        self._control = self._control_server(methods)
+        self.diagnostics = diagnostics(
+            foundation,
+            status=methods.status,
+            running_version=lambda: self.running_version.text,
+            log_file=log_file,
+            connections=self.connection_history,
+            transfers=self.transfer_history,
+        )
         self._ended = asyncio.Event()
         self._reset: ResetKind | None = None
         self._recording: set[asyncio.Task[None]] = set()
@@ -305,11 +323,8 @@ class Agent:
         self.session.attach(Lane.SECURITY_EVENT, delivery)
         return delivery
 
-    def _control_server(self) -> ControlServer | None:
-        control = self.foundation.settings.control
-        if control.socket is None:
-            return None
-        methods = ControlMethods(
+    def _control_methods(self) -> ControlMethods:
+        return ControlMethods(
             self.foundation,
             connection=self.connection,
             session=self.session,
@@ -317,7 +332,10 @@ class Agent:
             event_delivery=self.event_delivery,
             renewal=self.renewal,
         )
-        return ControlServer(control.socket, control.group, methods.table())
+
+    def _control_server(self, methods: ControlMethods) -> ControlServer | None:
+        control = self.foundation.settings.control
+        return None if control.socket is None else ControlServer(control.socket, control.group, methods.table())
 
     def _follow_ping_interval(self) -> None:
         seconds = self.foundation.configuration.integer("WebSocketPingInterval")

@@ -32,6 +32,7 @@ from chargepoint.backoff import Backoff
 from chargepoint.clock import Clock
 from chargepoint.date_time import write_date_time
 from chargepoint.failure import Failure, failure_of
+from chargepoint.history import History
 from chargepoint.link import Link, Opening
 from chargepoint.outage import Outage
 from chargepoint.setting_table import ConnectionSettings
@@ -77,6 +78,7 @@ class Connection:
         raise_event: records a security event.
         revocation: finds out whether the Central System's certificate is revoked; None where that is not asked.
         note_outcome: told how each try ended that was planned.
+        history: told of each link and each failed try.
         rng: chance for the jitter of the waits.
     """
 
@@ -91,6 +93,7 @@ class Connection:
         raise_event: RaiseEvent,
         revocation: "PeerRevocation | None" = None,
         note_outcome: NoteOutcome = _decide_nothing,
+        history: History | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._plan = plan
@@ -101,6 +104,7 @@ class Connection:
         self._clock = clock
         self._raise_event = raise_event
         self._note_outcome = note_outcome
+        self._history = history or History(clock.now)
         self._backoff = Backoff(
             first=settings.retry_first,
             initial=settings.retry_initial,
@@ -259,7 +263,9 @@ class Connection:
             for task in (serving, pinging, asked):
                 task.cancel()
             await asyncio.gather(serving, pinging, asked, return_exceptions=True)
-        _log.info("the connection to %s ended: %s", link.url, await link.wait_lost())
+        end = await link.wait_lost()
+        _log.info("the connection to %s ended: %s", link.url, end)
+        self._history.note("ended", url=link.url, security_profile=int(link.profile), reason=end)
         # A closed socket, its TLS and its exchange refer to each other in circles. Left to themselves they pile up for
         # thousands of reconnects; together with gc.freeze() at the start this takes about a millisecond.
         gc.collect()
@@ -302,6 +308,7 @@ class Connection:
     def _note_success(self, link: Link) -> None:
         tls = f", {link.peer.version} {link.peer.suite}" if link.peer else ""
         _log.info("connected to %s in security profile %d%s", link.url, link.profile, tls)
+        self._history.note("connected", url=link.url, security_profile=int(link.profile), tls=tls.strip(", ") or None)
         if self._outage.tries:
             _log.info("the outage is over after %d failed tries: %s", self._outage.tries, self._outage.summary())
         self._outage = Outage()
@@ -313,6 +320,8 @@ class Connection:
         self._last_failure = asdict(failure) | {"at": write_date_time(self._clock.now())}
         url = self._attempt.address if self._attempt else "the Central System"
         _log.warning("try %d to connect to %s failed: %s", self._outage.tries, url, failure)
+        profile = int(attempt.profile) if attempt else None
+        self._history.note("failed", url=url, security_profile=profile, reason=failure.what)
         if failure.event is not None and is_new:
             await self._raise_event(failure.event, f"{failure.what}; peer: {failure.peer or 'not seen'}")
         if attempt is not None and await self._note_outcome(attempt, failure.outcome):

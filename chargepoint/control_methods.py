@@ -66,6 +66,7 @@ class ControlMethods:
             "connection.up": Method(self.connection_up),
             "security.raise_event": Method(self.raise_event),
             "security.events": Method(self.events),
+            "security.clear_log": Method(self.clear_log),
             "certificates.list": Method(self.list_certificates, for_group=True),
             "certificates.install": Method(self.install_certificate),
             "configuration.set": Method(self.set_configuration),
@@ -146,6 +147,10 @@ class ControlMethods:
             }
             for each in logged
         ]
+
+    async def clear_log(self) -> dict[str, int]:
+        """Clear the security log; what the Central System is still to hear of stays until it has."""
+        return {"removed": await self._foundation.events.clear_log("a local command")}
 
     async def list_certificates(self) -> dict[str, list[dict[str, object]]]:
         """List all that is installed, by domain."""

@@ -25,7 +25,7 @@ from typing import Final
 from chargepoint.clock import Clock
 from chargepoint.state import StateUnusable
 from logs.security_log import SecurityLog
-from security.event import SecurityEvent
+from security.event import SecurityEvent, SecurityEventType
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +140,41 @@ class EventDoor:
             return
         flood.raised += 1
         await self.raise_event(event_type, _with_count(tech_info, counted))
+
+    async def clear_log(self, who: str) -> int:
+        """Remove all events from the security log but those that are still owed; SecurityLogWasCleared says so.
+
+        All of it is on the disk together when this returns. Cancelled, it goes on alone.
+
+        Args:
+            who: has cleared it, for the tech info.
+
+        Returns:
+            How many events were removed.
+
+        Raises:
+            StateUnusable: nothing was changed.
+        """
+        clearing = asyncio.create_task(self._clear_log(who), name="clear the security log")
+        return await asyncio.shield(clearing)
+
+    async def _clear_log(self, who: str) -> int:
+        await self._record_waiting()  # what waits in memory is older than the clearing
+        event = SecurityEvent(
+            SecurityEventType.SECURITY_LOG_WAS_CLEARED, self._clock.now(), f"cleared by {_storable(who)}"
+        )
+        owed = self._sending.owes(event)
+        removed = await self._security_log.clear(
+            event,
+            boot_id=self._boot_id,
+            monotonic=self._clock.monotonic(),
+            time_known=self._clock.is_set,
+            owed=owed,
+        )
+        _log.warning("security event %s: %s, %d events were removed", event.type, event.tech_info, removed)
+        if owed and self._tell_queued is not None:
+            self._tell_queued()
+        return removed
 
     async def settle_times(self) -> None:
         """Give their true time to the events that happened while the clock was not set, if it is now."""

@@ -1,4 +1,6 @@
-"""The log on standard error: text for people, or one JSON object a line for programs; never a secret, never a forgery.
+"""The log: text for people, or one JSON object a line for programs; never a secret, never a forgery.
+
+It goes to standard error, and where there is one to the log file (log_file.py) as well, in the same form.
 
 - Times are UTC with milliseconds.
 - Every secret that was handed to `keep_secret` is masked in every record, in each form that a secret is written in, and
@@ -18,8 +20,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol, TextIO
 from urllib.parse import quote_from_bytes
 
 from chargepoint.log_flood import FloodGate
@@ -61,7 +64,19 @@ class Mask:
         return self._pattern.sub(MASK, text)
 
 
+class LineFile(Protocol):
+    """Where lines are kept (log_file.py)."""
+
+    def add(self, line: str, *, urgent: bool) -> None:
+        """Take in a line; returns at once and raises nothing."""
+
+
 _mask = Mask()
+
+
+def mask(text: str) -> str:
+    """Return a text that is not of the log without any secret that is kept."""
+    return _mask(text)
 
 
 def keep_secret(secret: Secret) -> None:
@@ -76,7 +91,7 @@ def set_up(form: str, level: str) -> None:
         form: one of `FORMATS`.
         level: one of `LEVELS`; what is less grave is not written.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(level)
     handler.setFormatter(JsonFormatter(_mask) if form == "json" else TextFormatter(_mask))
     handler.addFilter(FloodGate())
     root = logging.getLogger()
@@ -86,6 +101,56 @@ def set_up(form: str, level: str) -> None:
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
+
+
+@contextmanager
+def kept_in(file: LineFile, level: str) -> Iterator[None]:
+    """Have the log kept in a file too, for as long as the block lasts; nothing of a log that was never set up.
+
+    Args:
+        file: takes the lines, in the form that `set_up` was told.
+        level: one of `LEVELS`; what is less grave is not kept, whatever standard error gets.
+    """
+    root = logging.getLogger()
+    handler = next((each for each in root.handlers if isinstance(each, _Handler)), None)
+    if handler is None:
+        yield
+        return
+    before, least = root.level, logging.getLevelNamesMapping()[level.upper()]
+    handler.file, handler.file_level = file, least
+    root.setLevel(min(before, least))
+    try:
+        yield
+    finally:
+        handler.file = None
+        root.setLevel(before)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Both ends of the log: a line is judged, masked and formed once, whoever gets it.
+
+    Attributes:
+        file: where the lines are kept; None where they are not.
+        file_level: what is less grave is not kept.
+    """
+
+    def __init__(self, level: str) -> None:
+        super().__init__(sys.stderr)
+        self._stream_level = logging.getLevelNamesMapping()[level.upper()]
+        self.file: LineFile | None = None
+        self.file_level = logging.NOTSET
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            line = self.format(record)
+            if self.file is not None and record.levelno >= self.file_level:
+                self.file.add(line, urgent=record.levelno >= logging.ERROR)
+            if record.levelno >= self._stream_level:
+                self.stream.write(line + self.terminator)
+                self.flush()
+        except Exception:  # noqa: BLE001 - as logging has it: a line that cannot be written harms nobody
+            self.handleError(record)
 
 
 class TextFormatter(logging.Formatter):

@@ -33,3 +33,26 @@ class LogSettings:
     upload_retry_interval: timedelta = setting(
         timedelta(seconds=60), unit="s", low=0, high=86_400, why="where GetLog.req has none; a modem is back by then"
     )
+    agent_log_max_kib: int = setting(
+        1024,
+        unit="KiB",
+        low=0,
+        high=65_536,
+        why="of one file of the agent's own log, days of ordinary life; 0 keeps none",
+    )
+    agent_log_files: int = setting(
+        4, unit="files", low=1, high=20, why="the newest and three before it: a storm of lines leaves what led to it"
+    )
+    agent_log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", why="whatever standard error gets; debug writes some lines for each message, which wears flash out"
+    )
+    agent_log_write_after: timedelta = setting(
+        timedelta(minutes=10),
+        unit="s",
+        low=1,
+        high=86_400,
+        why="spares the flash; a power cut takes so much of the log",
+    )
+    mask_id_tags: bool = setting(
+        default=True, why="diagnostics go to people who need not know who charged; false leaves id tags in them"
+    )

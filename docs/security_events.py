@@ -42,7 +42,10 @@ CAUSES: Final[Mapping[Type, Cause]] = {
         "the agent starts, and the device has booted since the last start (the hardware port's boot id differs)"
     ),
     Type.RESET_OR_REBOOT: Cause("the agent starts after a Reset.req was carried out"),
-    Type.SECURITY_LOG_WAS_CLEARED: Cause("the log is emptied", "comes with `security.clear_log`"),
+    Type.SECURITY_LOG_WAS_CLEARED: Cause(
+        "the log is cleared by `chargepoint call security.clear_log`; the tech info says how many events were removed. "
+        "Those that wait for the Central System stay until it has confirmed them"
+    ),
     Type.RECONFIGURATION_OF_SECURITY_PARAMETERS: Cause(
         "AuthorizationKey, SecurityProfile or another security key is changed, a certificate is installed, deleted, "
         "given up for the one before or found damaged, or all is reset to factory; the tech info says which, never a "

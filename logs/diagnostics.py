@@ -39,12 +39,13 @@ class Content:
 
     Attributes:
         size_bytes: how much; it stands in front of the content.
-        pieces: the content, read in a thread; where it has another size after all, it is cut or padded by line ends. A
-            generator is closed in any case.
+        pieces: the content, read in a thread; where it has another size after all, it is cut or padded by line ends.
+        close: called once when nothing more is read, however it came to that.
     """
 
     size_bytes: int
     pieces: Iterator[bytes]
+    close: Callable[[], None] = lambda: None
 
 
 class Member(Protocol):
@@ -127,6 +128,7 @@ class Diagnostics:
                         await file.write(data)
                 finally:
                     packed.close()
+                    content.close()
             await file.write(archive.end())
         return file.size_bytes
 
@@ -154,9 +156,6 @@ class _Archive:
                 left -= min(len(piece), left)
         except OSError as error:
             self.problems.append(f"{name} ends too early: {error.strerror}")
-        finally:
-            if isinstance(content.pieces, Generator):
-                content.pieces.close()
         while left:
             yield self._stream.compress(b"\n" * min(left, CHUNK_BYTES))
             left -= min(left, CHUNK_BYTES)

@@ -14,7 +14,7 @@ Not done here: raising events (chargepoint/events.py), the queue of those that a
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -25,6 +25,7 @@ from security.event import SecurityEvent, SecurityEventType
 
 MAX_READ_EVENTS: Final = 1_000  #: count; events in one answer unless asked otherwise: a page that is small in memory
 MAX_ROLLED_EVENTS: Final = 100  #: count; rolled out with one that comes in: a lowered bound is reached step by step
+MAX_COUNTED_EVENTS: Final = 5_000  #: count; counted at once: keeps whoever records an event waiting for milliseconds
 MAX_QUEUED_EVENTS: Final = 10_000  #: count; where no setting says otherwise: 3 MB, longer than any outage lasts
 
 _log = logging.getLogger(__name__)
@@ -82,24 +83,45 @@ class SecurityLog:
         Returns:
             The id of the event.
         """
-        values = {
-            "type": event.type,
-            "tech_info": event.tech_info,
-            "occurred_us": to_us(event.occurred_at),
-            "time_known": time_known,
-            "boot_id": boot_id,
-            "monotonic_us": round(monotonic * 1_000_000),
-            "critical": event.entry.critical,
-            "owed": event.entry.sent if owed is None else owed,
-        }
+        values = _values(event, boot_id=boot_id, monotonic=monotonic, time_known=time_known, owed=owed)
         number, queue_became_full = await self._storage.write(lambda connection: self._insert(connection, values))
-        if queue_became_full:
-            _log.warning(
-                "security event %s: %d events wait for the Central System, further ones stay in the log only",
-                SecurityEventType.MEMORY_EXHAUSTION,
-                self._max_queued_events,
-            )
+        self._tell_if(queue_became_full)
         return number
+
+    async def clear(
+        self, event: SecurityEvent, *, boot_id: str, monotonic: float, time_known: bool, owed: bool | None = None
+    ) -> int:
+        """Remove all events, and record the one that says so (SecurityLogWasCleared), together and durably.
+
+        Events that wait to be delivered to the Central System stay until they are, and roll out like all others. Ids
+        go on where they were: none is given twice.
+
+        Args:
+            event: its tech info is followed by the number of events that were removed.
+            boot_id: as for `record`.
+            monotonic: as for `record`.
+            time_known: as for `record`.
+            owed: as for `record`.
+
+        Returns:
+            How many events were removed.
+        """
+        values = _values(event, boot_id=boot_id, monotonic=monotonic, time_known=time_known, owed=owed)
+
+        def work(connection: sqlite3.Connection) -> tuple[int, bool]:
+            before = _count(connection)
+            newest, queue_became_full = self._insert(connection, values)
+            _keep_only_queued(connection, newest)
+            removed = before + 1 + queue_became_full - _count(connection)
+            connection.execute(
+                "UPDATE security_event SET tech_info = coalesce(tech_info || ': ', '') || ? WHERE id = ?",
+                (f"{removed} events were removed", newest),
+            )
+            return removed, queue_became_full
+
+        removed, queue_became_full = await self._storage.write(work)
+        self._tell_if(queue_became_full)
+        return removed
 
     async def read(
         self, since: datetime | None = None, until: datetime | None = None, limit: int = MAX_READ_EVENTS
@@ -121,6 +143,16 @@ class SecurityLog:
     async def count(self) -> int:
         """Return how many events the log holds."""
         return await self._storage.read(_count)
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many events of each type the log holds, read page by page."""
+        counts: dict[str, int] = {}
+        after = 0
+        while page := await self._storage.read(_counted(after)):
+            for event_type, count, last in page:
+                counts[event_type] = counts.get(event_type, 0) + count
+                after = max(after, last)
+        return counts
 
     async def settle_times(self, boot_id: str, boot_zero: datetime) -> int:
         """Give their true time to the events of this boot that happened while the clock was not set.
@@ -144,6 +176,14 @@ class SecurityLog:
             ).rowcount
 
         return await self._storage.write(work)
+
+    def _tell_if(self, queue_became_full: bool) -> None:
+        if queue_became_full:
+            _log.warning(
+                "security event %s: %d events wait for the Central System, further ones stay in the log only",
+                SecurityEventType.MEMORY_EXHAUSTION,
+                self._max_queued_events,
+            )
 
     def _insert(self, connection: sqlite3.Connection, values: Mapping[str, Any]) -> tuple[int, bool]:
         cursor = connection.execute(
@@ -188,6 +228,44 @@ def _select(connection: sqlite3.Connection, window: Mapping[str, Any]) -> list[L
         )
         for row in rows
     ]
+
+
+def _values(
+    event: SecurityEvent, *, boot_id: str, monotonic: float, time_known: bool, owed: bool | None
+) -> Mapping[str, Any]:
+    return {
+        "type": event.type,
+        "tech_info": event.tech_info,
+        "occurred_us": to_us(event.occurred_at),
+        "time_known": time_known,
+        "boot_id": boot_id,
+        "monotonic_us": round(monotonic * 1_000_000),
+        "critical": event.entry.critical,
+        "owed": event.entry.sent if owed is None else owed,
+    }
+
+
+def _keep_only_queued(connection: sqlite3.Connection, newest: int) -> None:
+    """Remove all events but those that wait and the newest.
+
+    Without a condition SQLite drops the whole table at once, which for a million rows takes a second; one by one, with
+    their places in four indexes, it would take ten.
+    """
+    connection.execute(
+        "CREATE TEMP TABLE kept AS SELECT * FROM security_event WHERE (owed = 1 AND delivered = 0) OR id = ?", (newest,)
+    )
+    connection.execute("DELETE FROM security_event")
+    connection.execute("INSERT INTO security_event SELECT * FROM kept")
+    connection.execute("DROP TABLE kept")
+
+
+def _counted(after: int) -> Callable[[sqlite3.Connection], list[tuple[str, int, int]]]:
+    """Return the work that counts the next events by type: type, number, highest id."""
+    query = (
+        "SELECT type, count(*), max(id) FROM "
+        "(SELECT id, type FROM security_event WHERE id > ? ORDER BY id LIMIT ?) GROUP BY type"
+    )
+    return lambda connection: connection.execute(query, (after, MAX_COUNTED_EVENTS)).fetchall()
 
 
 def _count(connection: sqlite3.Connection) -> int:

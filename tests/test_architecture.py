@@ -60,6 +60,7 @@ PURE = {
     "chargepoint.transfer_fault",
     "chargepoint.transfer_location",
     "chargepoint.transfer_verdict",
+    "chargepoint.id_tag_mask",
 }
 """Modules that decide and do nothing else; those of later issues are named already."""
 

@@ -118,6 +118,15 @@ async def test_tamper_detection_activated(tmp_path: Path) -> None:
         assert await told(central_system, running, "TamperDetectionActivated") == "the lid was opened"
 
 
+async def test_security_log_was_cleared(tmp_path: Path) -> None:
+    async with booted(tmp_path) as (central_system, running):
+        await running.call("security.raise_event", type="AcmeDoorOpen")
+        assert (await running.call("security.clear_log"))["removed"] >= 1
+        details = await told(central_system, running, "SecurityLogWasCleared")
+        assert details.startswith("cleared by a local command: ")
+        assert not await running.events("AcmeDoorOpen")
+
+
 async def test_reconfiguration_of_security_parameters(tmp_path: Path) -> None:
     async with booted(tmp_path) as (central_system, running):
         change = {"key": "AuthorizationKey", "value": PASSWORD.hex()}

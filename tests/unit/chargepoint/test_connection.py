@@ -355,3 +355,19 @@ def watch_pings(link: Link) -> "asyncio.Queue[bool]":
 
     link.ping = noted  # type: ignore[method-assign]
     return results
+
+
+async def test_what_became_of_it_is_noted() -> None:
+    with Peer(answering("401 Unauthorized")) as peer:
+        notebook = Notebook([attempt(peer.port, BASIC)])
+        async with running(notebook) as connection:
+            await notebook.until(lambda: notebook.plans == 3)
+            peer.talk = upgrading
+            await notebook.until(lambda: len(notebook.links) == 1)
+            peer.drop()
+            await notebook.until(lambda: len(notebook.links) == 2)
+    failed, connected, ended, *_ = connection._history.entries()
+    assert (failed["what"], failed["times"] >= 2, "HTTP 401" in failed["reason"]) == ("failed", True, True)
+    assert (connected["what"], connected["url"]) == ("connected", f"ws://localhost:{peer.port}/ocpp/CP001")
+    assert (ended["what"], ended["security_profile"]) == ("ended", 1)
+    assert ended["reason"]

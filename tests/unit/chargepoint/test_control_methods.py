@@ -189,3 +189,14 @@ async def test_half_a_surrogate_pair_breaks_no_answer(both: tuple[CentralSystem,
     _, running = both
     await running.call("hardware.fault", connector=1, info=HALF_A_PAIR)
     assert (await running.call("status"))["connectors"]["1"]["info"] == HALF_A_PAIR
+
+
+async def test_the_security_log_is_cleared_and_says_so(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    await running.call("security.raise_event", type="AcmeDoorOpen")
+    assert (await running.call("security.clear_log"))["removed"] >= 1
+    event = await central_system.expect("SecurityEventNotification", match={"type": "SecurityLogWasCleared"})
+    assert event["techInfo"].startswith("cleared by a local command: ")
+    assert not await running.events("AcmeDoorOpen")
+    (logged,) = await running.events("SecurityLogWasCleared")
+    assert (logged["tech_info"], logged["critical"]) == (event["techInfo"], True)

@@ -12,6 +12,7 @@ import pytest
 from chargepoint.clock import Clock
 from chargepoint.database import Database
 from chargepoint.events import MAX_RAISED_IN_WINDOW, MAX_UNRECORDED_EVENTS, EventDoor, Sending
+from chargepoint.state import StateUnusable
 from chargepoint.state_schema import MIGRATIONS
 from logs.security_log import LoggedEvent, SecurityLog
 from security.event import SecurityEventType
@@ -236,3 +237,55 @@ class TestTime:
         bench.clock.correct(NOON)
         await bench.door.settle_times()
         assert "could not be settled" in caplog.text
+
+
+class TestClearing:
+    CLEARED = SecurityEventType.SECURITY_LOG_WAS_CLEARED
+
+    async def test_the_log_says_that_it_was_cleared_and_the_central_system_hears_of_it(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        told: list[str] = []
+        bench.door.subscribe(lambda: told.append("queued"))
+        await bench.door.raise_event(FLOOD, "before")
+        assert await bench.door.clear_log("a test") == 1
+        (logged,) = await bench.logged()
+        assert (logged.event.type, logged.event.tech_info) == (
+            self.CLEARED,
+            "cleared by a test: 1 events were removed",
+        )
+        assert (logged.event.occurred_at, logged.owed, logged.time_known) == (NOON, True, True)
+        assert told == ["queued"]
+        assert "security event SecurityLogWasCleared" in caplog.text
+
+    async def test_where_nothing_is_sent_it_is_in_the_log_only(self, bench: Bench) -> None:
+        door = EventDoor(bench.log, bench.clock, "boot-1", sending=Sending(enabled=False))
+        await door.clear_log("a test")
+        (logged,) = await bench.logged()
+        assert not logged.owed
+
+    async def test_what_waited_in_memory_is_older_and_goes_too(self, bench: Bench) -> None:
+        await bench.break_disk()
+        await bench.door.raise_event(FLOOD, "waits")
+        await bench.mend_disk()
+        assert await bench.door.clear_log("a test") == 1
+        assert [logged.event.type for logged in await bench.logged()] == [self.CLEARED]
+
+    async def test_a_failing_disk_is_told_to_who_clears_and_nothing_is_lost(self, bench: Bench) -> None:
+        await bench.door.raise_event(FLOOD, "before")
+        await bench.break_disk()
+        with pytest.raises(StateUnusable):
+            await bench.door.clear_log("a test")
+        await bench.mend_disk()
+        assert await bench.told() == ["before"]
+
+    async def test_cancelled_it_is_done_all_the_same(self, bench: Bench) -> None:
+        await bench.door.raise_event(FLOOD, "before")
+        clearing = asyncio.create_task(bench.door.clear_log("a test"))
+        await asyncio.sleep(0)
+        clearing.cancel()
+        with suppress(asyncio.CancelledError):
+            await clearing
+        (going_on,) = (task for task in asyncio.all_tasks() if task.get_name() == "clear the security log")
+        assert await going_on == 1
+        assert [logged.event.type for logged in await bench.logged()] == [self.CLEARED]

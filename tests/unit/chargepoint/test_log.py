@@ -158,3 +158,88 @@ def test_the_log_of_the_process_goes_to_standard_error_masked(form: str, capsys:
     assert KEY.reveal().hex() not in output.err
     if form == "json":
         assert all(json.loads(line) for line in output.err.splitlines())
+
+
+class Kept:
+    """A file that keeps the lines in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, bool]] = []
+
+    def add(self, line: str, *, urgent: bool) -> None:
+        self.lines.append((line, urgent))
+
+
+@pytest.mark.parametrize("form", log.FORMATS)
+@pytest.mark.usefixtures("process_log")
+def test_what_is_kept_is_what_standard_error_gets(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up(form, "info")
+    log.keep_secret(KEY)
+    kept = Kept()
+    with log.kept_in(kept, "info"):
+        logging.getLogger("chargepoint").info("password %s", KEY.reveal().hex())
+        try:
+            raise ValueError("two\nlines")
+        except ValueError:
+            logging.getLogger("chargepoint").exception("broken")
+    logging.getLogger("chargepoint").info("afterwards")
+    said = capsys.readouterr().err.splitlines()
+    assert "\n".join(line for line, _ in kept.lines).splitlines() == said[:-1]
+    assert [urgent for _, urgent in kept.lines] == [False, True]
+    assert KEY.reveal().hex() not in str(kept.lines)
+
+
+@pytest.mark.usefixtures("process_log")
+def test_what_is_kept_has_a_level_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("text", "warning")
+    kept = Kept()
+    logger = logging.getLogger("chargepoint.x")
+    with log.kept_in(kept, "info"):
+        logger.debug("too fine for both")
+        logger.info("kept only")
+        logger.warning("for both")
+    logger.info("for nobody")
+    assert [line.rpartition(": ")[2] for line, _ in kept.lines] == ["kept only", "for both"]
+    assert [line.rpartition(": ")[2] for line in capsys.readouterr().err.splitlines()] == ["for both"]
+    log.set_up("text", "debug")
+    with log.kept_in(kept, "error"):
+        logger.debug("shown only")
+    assert "shown only" in capsys.readouterr().err
+    assert len(kept.lines) == 2
+
+
+@pytest.mark.usefixtures("process_log")
+def test_a_flood_is_counted_once_for_both(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up("text", "info")
+    kept = Kept()
+    with log.kept_in(kept, "info"):
+        for number in range(1000):
+            logging.getLogger("chargepoint.x").info("line %d", number)
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line, _ in kept.lines] == said
+    assert len(said) < 1000
+
+
+@pytest.mark.usefixtures("process_log")
+def test_a_log_that_was_not_set_up_is_not_kept() -> None:
+    logging.getLogger().handlers.clear()
+    kept = Kept()
+    with log.kept_in(kept, "info"):
+        logging.getLogger("chargepoint.x").warning("line")
+    assert not kept.lines
+
+
+@pytest.mark.usefixtures("process_log")
+def test_a_record_that_cannot_be_formed_harms_nobody(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log.set_up("text", "info")
+    logging.getLogger("chargepoint.x").info("%d", "no number")
+    logging.getLogger("chargepoint.x").info("the next one")
+    assert capsys.readouterr().err.endswith("the next one\n")
+
+
+def test_a_text_that_is_not_of_the_log_is_masked_by_the_same_mask() -> None:
+    log.keep_secret(KEY)
+    assert log.mask(f"x {KEY.reveal().hex()} y") == "x *** y"

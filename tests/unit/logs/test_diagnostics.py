@@ -149,17 +149,14 @@ async def test_cancelled_it_waits_for_the_thread_closes_what_is_open_and_leaves_
     entered, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def pieces() -> Iterator[bytes]:
-        try:
-            entered.set()
-            assert go_on.wait(10)
-            for _ in range(1000):
-                yield b"x"
-        finally:
-            closed.set()
+        entered.set()
+        assert go_on.wait(10)
+        assert not closed.is_set()
+        for _ in range(1000):
+            yield b"x"
 
-    task = asyncio.create_task(
-        diagnostics(Part("a", lambda: Content(1000, pieces()))).write(tmp_path / "archive", None, None)
-    )
+    part = Part("a", lambda: Content(1000, pieces(), closed.set))
+    task = asyncio.create_task(diagnostics(part).write(tmp_path / "archive", None, None))
     await asyncio.to_thread(entered.wait, 10)
     task.cancel()
     go_on.set()

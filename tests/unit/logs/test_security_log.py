@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from chargepoint.database import Database
+from chargepoint.database_error import DatabaseError
 from chargepoint.migration import Migration
 from logs import event_table
+from logs.event_queue import EventQueue
 from logs.security_log import MAX_ROLLED_EVENTS, SecurityLog
 from security.event import SecurityEvent, SecurityEventType
 
@@ -161,3 +163,85 @@ async def test_events_of_this_boot_get_their_true_time_once_it_is_known(database
         ("minute 2", NOON + 62 * MINUTE, True),
     ]
     assert await log.settle_times("boot-1", NOON) == 0
+
+
+class TestClearing:
+    CLEARED = SecurityEventType.SECURITY_LOG_WAS_CLEARED
+
+    async def clear(self, log: SecurityLog, minute: int, text: str | None = "cleared by a test", **more: bool) -> int:
+        event = SecurityEvent(self.CLEARED, NOON + minute * MINUTE, text)
+        return await log.clear(event, boot_id="boot-1", monotonic=minute * 60.0, time_known=True, **more)
+
+    async def test_only_the_event_that_says_so_is_left(self, database: Database) -> None:
+        log = open_log(database)
+        for minute in range(3):
+            await record(log, minute)
+        assert await self.clear(log, 3) == 3
+        (left,) = await log.read()
+        assert left.event == SecurityEvent(self.CLEARED, NOON + 3 * MINUTE, "cleared by a test: 3 events were removed")
+        assert (left.owed, left.delivered, left.time_known) == (True, False, True)
+
+    async def test_an_empty_log_is_cleared_too(self, database: Database) -> None:
+        assert await self.clear(open_log(database), 0, None, owed=False) == 0
+        (left,) = await open_log(database).read()
+        assert (left.event.tech_info, left.owed) == ("0 events were removed", False)
+
+    async def test_what_the_central_system_is_owed_stays_owed_in_its_order(self, database: Database) -> None:
+        log, queue = open_log(database), EventQueue(database)
+        for minute in range(6):
+            await record(log, minute, SENT if minute % 2 else LOGGED)
+        await queue.confirm((await queue.page())[:1])
+        assert await self.clear(log, 6) == 4
+        waiting = await queue.page()
+        assert [each.event.tech_info for each in waiting[:2]] == ["minute 3", "minute 5"]
+        assert [each.event.type for each in waiting] == [SENT, SENT, self.CLEARED]
+        assert await minutes(log) == [3, 5, 6]
+        await queue.confirm(waiting)
+        assert await self.clear(log, 7) == 3, "once delivered they go with the rest"
+
+    async def test_ids_are_not_given_twice(self, database: Database) -> None:
+        log = open_log(database)
+        last = [await record(log, minute) for minute in range(3)][-1]
+        await self.clear(log, 3, owed=False)
+        await self.clear(log, 4, owed=False)
+        assert [logged.id for logged in await log.read()] == [last + 2]
+        assert await record(log, 5) == last + 3
+
+    async def test_the_log_goes_on_as_before(self, database: Database) -> None:
+        log = open_log(database, max_events=3)
+        for minute in range(5):
+            await record(log, minute)
+        await self.clear(log, 5, owed=False)
+        for minute in range(6, 10):
+            await record(log, minute)
+        assert await minutes(log) == [7, 8, 9]
+
+    async def test_a_disk_without_room_changes_nothing(self, database: Database) -> None:
+        log = open_log(database)
+        await record(log, 0)
+        trigger = "CREATE TRIGGER full BEFORE UPDATE ON security_event BEGIN SELECT raise(FAIL, 'full'); END"
+        await database.write(lambda connection: connection.execute(trigger).rowcount)
+        with pytest.raises(DatabaseError):
+            await self.clear(log, 1)
+        assert await minutes(log) == [0]
+
+    async def test_it_may_fill_the_queue_which_is_told(
+        self, database: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log = SecurityLog(database, max_events=1000, max_age=timedelta(days=365), max_queued_events=3)
+        for minute in range(3):
+            await record(log, minute, SENT)
+        assert await self.clear(log, 3) == 2
+        assert "3 events wait for the Central System" in caplog.text
+        kinds = [each.event.type for each in await EventQueue(database).page()]
+        assert kinds == [SENT, self.CLEARED, SecurityEventType.MEMORY_EXHAUSTION]
+
+
+async def test_is_counted_by_type_page_by_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logs.security_log.MAX_COUNTED_EVENTS", 3)
+    log = open_log(database)
+    assert await log.counts() == {}
+    for minute in range(7):
+        await record(log, minute, SENT if minute % 3 else LOGGED)
+    await database.write(lambda connection: connection.execute("DELETE FROM security_event WHERE id = 4").rowcount)
+    assert await log.counts() == {LOGGED: 2, SENT: 4}
