@@ -12,7 +12,7 @@ A value comes from the first of these that has one:
   the value (A01.FR.11, A01.FR.12): after a power cut in between the log has a change too many, never one too few.
 - The AuthorizationKey leaves by `authorization_key` and `trial` only; it is in no listing, log line, error or repr.
 - A new password, and a profile that the Central System has raised, are put on trial: the value that worked last is
-  kept in the same transaction, until `settle_trial` says which of the two stays (A01, A05.FR.08).
+  kept in the same transaction, until `settle_trial` says which one stays (A01, A05.FR.08).
 
 Not done here: closing the connection for a change that needs a new one (the handler does, after the answer), deciding
 a trial (fallback.py), the rows on the disk (configuration_store.py).
@@ -234,7 +234,9 @@ class Configuration:
             return Change(ChangeStatus.NOT_SUPPORTED, name, reason="there is no such key")
         return await self._finish(self._change(self._keys[exact_name], value, origin), f"change {exact_name}")
 
-    async def settle_trial(self, name: str, seen: KeyTrial, after: KeyTrial | None, *, why: str | None = None) -> None:
+    async def settle_trial(
+        self, name: str, seen: KeyTrial, after: KeyTrial | None, *, value: Value | None = None, why: str = ""
+    ) -> None:
         """Go on with a trial or end it, durably; nothing happens where another change has come first.
 
         A disk that fails does not stop a fall-back: it is logged, and what is decided holds until the next start.
@@ -244,9 +246,10 @@ class Configuration:
             name: the exact name of the key.
             seen: the trial that was judged.
             after: what comes of it; None ends it.
-            why: the other value is held from now on, for this reason; None: the held value stays.
+            value: what is held from now on; None: the held value stays.
+            why: another value is held, for the security log.
         """
-        await self._finish(self._settle_trial(self._keys[name], seen, after, why), f"settle {name}")
+        await self._finish(self._settle_trial(self._keys[name], seen, after, value, why), f"settle {name}")
 
     def ends_connection(self, change: Change) -> bool:
         """Tell whether the present connection must give way to a new one for this change.
@@ -284,20 +287,22 @@ class Configuration:
         reboots = key.effect is Effect.REBOOT
         return Change(ChangeStatus.REBOOT_REQUIRED if reboots else ChangeStatus.ACCEPTED, key.name, key.effect)
 
-    async def _settle_trial(self, key: Key, seen: KeyTrial, after: KeyTrial | None, why: str | None) -> None:
+    async def _settle_trial(
+        self, key: Key, seen: KeyTrial, after: KeyTrial | None, value: Value | None, why: str
+    ) -> None:
         async with self._changing:
             held = self._held(key)
             if self._trials.get(key.name) is not seen or held is None:
                 return
-            value = held if why is None else seen.other
-            if why is not None:
+            settled = held if value is None else value
+            if value is not None:
                 await self._record(why)
             try:
-                await self._store.write(key.name, value, after)
+                await self._store.write(key.name, settled, after)
             except StateUnusable as error:
                 _log.error("what became of %s could not be stored: %s", key.name, error)
-            self._hold(key.name, value, after)
-            if why is not None:
+            self._hold(key.name, settled, after)
+            if value is not None:
                 self._tell(key.name)
 
     def _hold(self, name: str, value: Value, trial: KeyTrial | None) -> None:

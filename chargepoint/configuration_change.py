@@ -53,6 +53,8 @@ class KeyTrial:
 
     Attributes:
         other: the value that worked last; once fallen back, the one that is to have another chance.
+        previous: the password before the last change, where that never had to work: of a change whose answer was lost
+            the Central System may know nothing (docs/decisions/0143-a-password-that-nobody-has-tried.md).
         fell_back: the value that worked last is held again.
         tries: how often the held value has failed, as far as that is on the disk.
         time: spent on them.
@@ -62,6 +64,12 @@ class KeyTrial:
     fell_back: bool = False
     tries: int = 0
     time: timedelta = timedelta()
+    previous: Value | None = None
+
+    @property
+    def others(self) -> tuple[Value, ...]:
+        """The values that take turns with the held one, the best first."""
+        return (self.other,) if self.previous is None else (self.other, self.previous)
 
 
 # A local command that sets the profile is definite: in a workshop without a network the Charge Point would else go back
@@ -77,7 +85,8 @@ ON_TRIAL: Final = {
 def trial_of(name: str, new: Value, *, held: Value | None, before: KeyTrial | None, origin: Origin) -> KeyTrial | None:
     """Say which trial begins with a change, None where none does.
 
-    A further change in a trial keeps the value that worked last; a change back to it ends the trial.
+    A further change in a trial keeps the value that worked last, and of a password the one before it as well; a change
+    back to the value that worked ends the trial.
 
     Args:
         name: the exact name of the key.
@@ -89,4 +98,13 @@ def trial_of(name: str, new: Value, *, held: Value | None, before: KeyTrial | No
     if origin not in ON_TRIAL.get(name, ()):
         return None
     worked = before.other if before is not None and not before.fell_back else held
-    return None if worked is None or worked == new else KeyTrial(worked)
+    if worked is None or worked == new:
+        return None
+    return KeyTrial(worked, previous=_previous(name, new, worked, held=held, before=before))
+
+
+def _previous(name: str, new: Value, worked: Value, *, held: Value | None, before: KeyTrial | None) -> Value | None:
+    if name != "AuthorizationKey":
+        return None  # profiles are ordered one after the other, and each is tried
+    candidate = before.previous if held == new and before is not None else held
+    return None if candidate in (new, worked) else candidate

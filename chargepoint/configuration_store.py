@@ -42,12 +42,31 @@ TRIAL_SCHEMA: Final = (
     """,
 )
 
+# A table of its own, because a column more would keep the release before from writing its rows.
+PREVIOUS_SCHEMA: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS configuration_trial_previous (
+        name TEXT PRIMARY KEY,
+        held TEXT NOT NULL,
+        previous TEXT NOT NULL
+    )
+    """,
+)
+
+_SELECT_TRIALS: Final = """
+    SELECT trial.name, trial.held, trial.other, trial.fell_back, trial.tries, trial.time_s, before.previous
+    FROM configuration_trial AS trial
+    LEFT JOIN configuration_trial_previous AS before ON before.name = trial.name AND before.held = trial.held
+"""
+
+_TrialRow = tuple[str, str, str, int, int, float, str | None]
+
 
 class ConfigurationStore:
     """The rows of the configuration.
 
     Args:
-        database: it has the tables of `SCHEMA` and `TRIAL_SCHEMA`.
+        database: it has the tables of `SCHEMA`, `TRIAL_SCHEMA` and `PREVIOUS_SCHEMA`.
         keys: the keys that there are.
     """
 
@@ -75,9 +94,13 @@ class ConfigurationStore:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO configuration (name, value) VALUES (?, ?)", (name, text(value)))
             connection.execute("DELETE FROM configuration_trial WHERE name = ?", (name,))
+            connection.execute("DELETE FROM configuration_trial_previous WHERE name = ?", (name,))
             if trial is not None:
                 row = (name, text(value), text(trial.other), trial.fell_back, trial.tries, trial.time.total_seconds())
                 connection.execute("INSERT INTO configuration_trial VALUES (?, ?, ?, ?, ?, ?)", row)
+            if trial is not None and trial.previous is not None:
+                before = (name, text(value), text(trial.previous))
+                connection.execute("INSERT INTO configuration_trial_previous VALUES (?, ?, ?)", before)
 
         await self._database.write(work)
 
@@ -90,15 +113,14 @@ class ConfigurationStore:
             else:
                 yield name, kept(self._keys[name], value)
 
-    def _trials(
-        self, values: Mapping[str, Value], rows: list[tuple[str, str, str, int, int, float]]
-    ) -> Iterator[tuple[str, KeyTrial]]:
-        for name, held, other, fell_back, tries, time_s in rows:
+    def _trials(self, values: Mapping[str, Value], rows: list[_TrialRow]) -> Iterator[tuple[str, KeyTrial]]:
+        for name, held, other, fell_back, tries, time_s, previous in rows:
             key = self._keys.get(name)
             if key is None or name not in ON_TRIAL or key.check(held) is not None or key.check(other) is not None:
                 continue
+            before = None if previous is None or key.check(previous) is not None else kept(key, previous)
             if values.get(name) == kept(key, held):
-                yield name, KeyTrial(kept(key, other), bool(fell_back), tries, timedelta(seconds=time_s))
+                yield name, KeyTrial(kept(key, other), bool(fell_back), tries, timedelta(seconds=time_s), before)
 
 
 def kept(key: Key, value: str) -> Value:
@@ -116,5 +138,5 @@ def _select_values(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     return connection.execute("SELECT name, value FROM configuration").fetchall()
 
 
-def _select_trials(connection: sqlite3.Connection) -> list[tuple[str, str, str, int, int, float]]:
-    return connection.execute("SELECT name, held, other, fell_back, tries, time_s FROM configuration_trial").fetchall()
+def _select_trials(connection: sqlite3.Connection) -> list[_TrialRow]:
+    return connection.execute(_SELECT_TRIALS).fetchall()

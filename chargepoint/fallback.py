@@ -31,10 +31,21 @@ _KEYS: Final = {Credential.PROFILE: "SecurityProfile", Credential.PASSWORD: "Aut
 
 @dataclass(slots=True)
 class _Course:
-    """A trial as it stands in memory, and the record of the configuration that it began with or that it wrote."""
+    """A trial as it stands in memory, and the record of the configuration that it began with or that it wrote.
+
+    Attributes:
+        turn: how many turns the other values have had; they have them one after the other.
+    """
 
     record: KeyTrial
     trial: Trial
+    turn: int = 0
+
+    @property
+    def other(self) -> Value:
+        """The other value that has the next of their turns."""
+        others = self.record.others
+        return others[self.turn % len(others)]
 
 
 class Fallback:
@@ -92,24 +103,29 @@ class Fallback:
         course = self._course(credential)
         if course is None or not takes_part(credential, attempt.profile):
             return Ruling.NONE
-        used_other = self._was_used(credential, attempt, course.record.other)
-        if not used_other and not self._was_used(credential, attempt, self._held(credential)):
-            return Ruling.NONE  # the try was made with what was held before the last change
+        used_other = course.trial.others_turn
+        used = course.other if used_other else self._held(credential)
+        if not self._was_used(credential, attempt, used):
+            return Ruling.NONE  # the try was made with what was held, or had the turn, before the last change
         trial, ruling = judge(credential, course.trial, outcome, used_other=used_other, took=took, bounds=self._bounds)
-        await self._carry_out(credential, course, trial, ruling)
+        course.turn += used_other
+        await self._carry_out(credential, course, trial, ruling, used)
         return ruling
 
-    async def _carry_out(self, credential: Credential, course: _Course, trial: Trial, ruling: Ruling) -> None:
+    async def _carry_out(
+        self, credential: Credential, course: _Course, trial: Trial, ruling: Ruling, used: Value
+    ) -> None:
         record, name = course.record, _KEYS[credential]
         match ruling:
             case Ruling.HELD_STAYS:
                 _log.info("%s has proved itself: there is no way back from it", name)
                 await self._configuration.settle_trial(name, record, None)
             case Ruling.OTHER_STAYS:
-                await self._configuration.settle_trial(name, record, None, why=self._why(credential, record))
+                why = self._why(credential, record)
+                await self._configuration.settle_trial(name, record, None, value=used, why=why)
             case Ruling.FALL_BACK:
-                after = KeyTrial(self._held(credential), fell_back=True)
-                await self._configuration.settle_trial(name, record, after, why=self._why(credential, record))
+                after, why = KeyTrial(self._held(credential), fell_back=True), self._why(credential, record)
+                await self._configuration.settle_trial(name, record, after, value=record.other, why=why)
             case Ruling.NONE if trial.fell_back or (trial.tries, trial.time) == (record.tries, record.time):
                 course.trial = trial  # turns are taken in memory: an outage of a year must not wear the flash
             case Ruling.NONE:
@@ -141,7 +157,7 @@ class Fallback:
         course = self._course(credential)
         if course is None or not course.trial.others_turn:
             return held
-        return cast("_T", course.record.other)
+        return cast("_T", course.other)
 
     def _was_used(self, credential: Credential, attempt: Attempt, value: Value | None) -> bool:
         if isinstance(value, Secret):

@@ -15,4 +15,5 @@ MIGRATIONS: Final = (
     Migration(configuration_store.TRIAL_SCHEMA),
     Migration(job_journal.SCHEMA),
     Migration(availability.SCHEMA),
+    Migration(configuration_store.PREVIOUS_SCHEMA),
 )

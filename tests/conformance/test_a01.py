@@ -210,6 +210,26 @@ async def test_where_no_password_is_sent_it_is_stored_and_the_connection_stays(p
                 await central_system.connected()
 
 
+async def test_of_passwords_that_were_set_in_profile_3_the_one_that_the_central_system_knows_is_found(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path, 3) as (central_system, running):
+        before = await central_system.connected()
+        assert await order(central_system, NEW) == "Accepted"
+        assert await order(central_system, OLD) == "Accepted"
+        central_system.passwords["CP001"] = NEW  # the answer to the second order was lost
+        central_system.profile = 2
+        central_system.register.highest_profiles.clear()
+        # An installer comes and lowers the profile.
+        await running.call("configuration.set", values={"SecurityProfile": "2"})
+        after = await central_system.connected(after=before)
+        assert authorization(await upgrade_of(central_system, after)) == basic(NEW)
+        assert [refusal.status for refusal in refusals(central_system) if refusal.stage == "http"] == [401, 401, 401]
+        await central_system.drop()
+        again = await central_system.connected(after=after)
+        assert authorization(await upgrade_of(central_system, again)) == basic(NEW)
+
+
 @pytest.mark.requirement("A00.FR.205")
 @pytest.mark.parametrize("tolerated", [False, True])
 async def test_a_plain_text_is_a_password_only_where_that_is_tolerated(tolerated: bool, tmp_path: Path) -> None:

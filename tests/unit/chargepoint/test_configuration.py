@@ -19,7 +19,7 @@ from chargepoint.configuration import (
     device_values,
 )
 from chargepoint.configuration_key import Key
-from chargepoint.configuration_store import SCHEMA, TRIAL_SCHEMA
+from chargepoint.configuration_store import PREVIOUS_SCHEMA, SCHEMA, TRIAL_SCHEMA
 from chargepoint.database import Database
 from chargepoint.migration import Migration
 from security.secret import Secret
@@ -60,7 +60,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    database = await Database.open(tmp_path / "state.db", (Migration(SCHEMA + TRIAL_SCHEMA),))
+    database = await Database.open(tmp_path / "state.db", (Migration(SCHEMA + TRIAL_SCHEMA + PREVIOUS_SCHEMA),))
     yield Bench(database)
     await database.close()
 

@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -115,10 +115,40 @@ class TestPassword:
         assert await site.attempt(Outcome.REFUSED) == (1, NEW)
         assert await site.attempt(Outcome.GOOD) == (1, OLD)
 
-    async def test_a_further_change_keeps_the_one_that_worked_last(self, site: Site) -> None:
+    async def test_a_further_change_keeps_the_one_that_worked_last_and_the_one_before(self, site: Site) -> None:
         await site.change("AuthorizationKey", NEW.hex())
         await site.change("AuthorizationKey", NEWER.hex())
+        tried = [(await site.attempt(Outcome.REFUSED))[1] for _ in range(6)]
+        assert tried == [NEWER, OLD, NEWER, NEW, NEWER, OLD]
+
+    @pytest.mark.parametrize("restarts", [False, True])
+    async def test_one_whose_answer_was_lost_gives_way_to_the_one_before(self, site: Site, restarts: bool) -> None:
+        """In profile 3 no password is tried: the Central System may know one that is neither the last nor the first."""
+        await site.change("SecurityProfile", "3", Origin.LOCAL)
+        await site.change("AuthorizationKey", NEW.hex())  # the Central System has its answer
+        await site.attempt(Outcome.GOOD)
+        await site.change("AuthorizationKey", NEWER.hex())  # and that to this one was lost
+        await site.attempt(Outcome.GOOD)
+        if restarts:
+            await site.restart()
+        await site.change("SecurityProfile", "2", Origin.LOCAL)
         assert [(await site.attempt(Outcome.REFUSED))[1] for _ in range(3)] == [NEWER, OLD, NEWER]
+        assert await site.attempt(Outcome.GOOD) == (2, NEW)
+        assert await site.rows() == 0
+        await site.restart()
+        assert [(await site.attempt(Outcome.REFUSED))[1] for _ in range(4)] == [NEW] * 4
+
+    async def test_setting_the_same_one_again_forgets_none(self, site: Site) -> None:
+        for new in (NEW, NEWER, NEWER):
+            await site.change("AuthorizationKey", new.hex())
+        assert [(await site.attempt(Outcome.REFUSED))[1] for _ in range(4)] == [NEWER, OLD, NEWER, NEW]
+
+    async def test_what_a_release_that_knows_no_previous_one_has_written_is_read(self, site: Site) -> None:
+        for new in (NEW, NEWER):
+            await site.change("AuthorizationKey", new.hex())
+        await site.database.write(lambda c: c.execute("DELETE FROM configuration_trial_previous").rowcount)
+        await site.restart()
+        assert [(await site.attempt(Outcome.REFUSED))[1] for _ in range(4)] == [NEWER, OLD, NEWER, OLD]
 
     async def test_a_change_back_ends_the_trial(self, site: Site) -> None:
         await site.change("AuthorizationKey", NEW.hex())
@@ -131,6 +161,7 @@ class TestPassword:
         late = Attempt(SecurityProfile.BASIC, "ws://localhost", "CP001", authorization_key=Secret(NEW))
         await site.change("AuthorizationKey", NEWER.hex())
         await site.fallback.note(late, Outcome.GOOD)
+        await site.fallback.note(replace(late, authorization_key=Secret(OLD)), Outcome.GOOD)
         assert [(await site.attempt(Outcome.REFUSED))[1] for _ in range(2)] == [NEWER, OLD]
 
     async def test_a_profile_without_passwords_does_not_judge_it(self, site: Site) -> None:

@@ -169,5 +169,6 @@ async def test_the_tables_of_this_release_are_made(tmp_path: Path) -> None:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {
         "schema_mark", "clock_floor", "configuration", "boot", "security_event", "configuration_trial",
+        "configuration_trial_previous",
         "job", "job_report", "inoperative_connector",
     }  # fmt: skip
