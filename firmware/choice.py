@@ -10,7 +10,7 @@ from firmware.event import Event
 from firmware.record import Policy, Record
 from firmware.state import State
 
-MAX_INSTALLS: Final = 2  #: installations; of one update, where power cuts end them before they are complete
+MAX_INSTALLS: Final = 3  #: installations; of one update, where power cuts end them before they are complete
 MAX_REBOOTS: Final = 3  #: reboots; after which an image that still waits will not be booted by another one
 MAX_MARKINGS: Final = 10  #: tries; to mark the running firmware good, over some minutes
 
