@@ -176,6 +176,11 @@ class EventDoor:
             self._tell_queued()
         return removed
 
+    async def record_waiting(self) -> bool:
+        """Try again to record what the disk has refused; returns whether nothing waits any more."""
+        await self._record_waiting()
+        return not self._unrecorded
+
     async def settle_times(self) -> None:
         """Give their true time to the events that happened while the clock was not set, if it is now."""
         if not self._clock.is_set:

@@ -28,6 +28,30 @@ class FirmwareSettings:
     installer: InstallerName = setting(
         "", why='"simulated" with the simulated driver; with another one nobody, until it is said who'
     )
+    download_retries: int = setting(
+        3, unit="retries", low=0, high=100, why="of a download, where the request leaves it open (L01 leaves it to us)"
+    )
+    download_retry_interval: timedelta = setting(
+        timedelta(seconds=60), unit="s", low=1, high=86_400, why="likewise; a server that restarts is back by then"
+    )
+    max_image_mib: int = setting(
+        2048, unit="MiB", low=1, high=1_000_000, why="a larger file is no firmware of any known board, and fills disks"
+    )
+    pause_while_charging: bool = setting(
+        default=False, why="a download does not disturb charging; true keeps a thin link free (DownloadPaused)"
+    )
+    charging_during_install: bool = setting(
+        default=False, why="safe on every board; true where the image goes to a slot that does not run (L01.FR.06)"
+    )
+    max_wait: timedelta = setting(
+        timedelta(), unit="s", low=0, high=31_536_000, why="0: as long as transactions take (L01.FR.06), else it fails"
+    )
+    reboot_report_wait: timedelta = setting(
+        timedelta(seconds=30), unit="s", low=0, high=3600, why="InstallRebooting goes out before (L01.FR.15), if it can"
+    )
+    mark_good_after: timedelta = setting(
+        timedelta(seconds=600), unit="s", low=0, high=86_400, why="without a connection the network may be at fault"
+    )
     simulated_activation: Literal["reboot", "at-once"] = setting(
         "reboot", why="as boards with two slots do; an image may say otherwise (docs/firmware-installers.md)"
     )

@@ -97,6 +97,10 @@ class Updater:
         """Tell what is under way, or how the last update ended."""
         return summary(self._kept.last, self._worker.activity, self._worker.charging.transactions_running())
 
+    async def wait_for_change(self) -> None:
+        """Wait until the update takes its next step."""
+        await self._kept.wait_for_change()
+
     async def start(self) -> None:
         """Go on with what the last process has left; to be called once, before the first request."""
         await self._kept.load()
@@ -105,7 +109,6 @@ class Updater:
             await self._worker.discard()
         if update is not None and update.expects_restart:
             self._begin_job(self._restart)
-            self._settling = asyncio.create_task(self._settle_later(), name="firmware update settles")
 
     async def request(self, request: FirmwareRequest) -> Accepted:
         """Take in a request, durably, and stop what is under way for it; two that race come one after the other.
@@ -275,6 +278,7 @@ class Updater:
                 _log.error("this start cannot be counted: %s", error)
             if not counted:
                 return event.JobFailed("it has killed the agent at its last starts")
+            self._settling = asyncio.create_task(self._settle_later(), name="firmware update settles")
             _log.info("firmware update %d goes on: %s", update.request.request_id, update.state.value)
         return await self._restarted()
 
