@@ -239,6 +239,8 @@ class Easy:
         parts = [str(self._location)]
         if self.reply:
             parts.append(f"the server answered {self.reply}")
+        if code == CurlCode.SSH:  # libcurl says no more of it
+            parts.append("the connection was lost, or the server would not go on, perhaps for want of room")
         if code != CurlCode.OK:
             shown = self._location.scrub(message)[:MAX_MESSAGE_CHARACTERS]
             parts.append(f"{shown if shown.isprintable() else ascii(shown)} (libcurl {code})")

@@ -55,6 +55,7 @@ class CurlCode(IntEnum):
     REMOTE_DISK_FULL = 70
     SSL_CACERT_BADFILE = 77
     REMOTE_FILE_NOT_FOUND = 78
+    SSH = 79
     SSL_ISSUER_ERROR = 83
     SSL_INVALID_CERT_STATUS = 91
     TOO_LARGE = 100
@@ -132,7 +133,6 @@ _OF_REPLY: Final = frozenset(
         CurlCode.FTP_COULDNT_USE_REST,
         CurlCode.SEND_ERROR,
         CurlCode.RECV_ERROR,
-        CurlCode.USE_SSL_FAILED,
         CurlCode.LOGIN_DENIED,
         CurlCode.REMOTE_DISK_FULL,
         CurlCode.REMOTE_FILE_NOT_FOUND,

@@ -267,6 +267,12 @@ class FtpSession(FTPHandler):  # type: ignore[misc]  # pyftpdlib has no types
                 return
         super().ftp_SIZE(path)
 
+    def ftp_QUIT(self, line: str) -> None:  # noqa: N802 - the name that pyftpdlib looks for
+        """Say goodbye, and go at once where a transfer stands still, whose end pyftpdlib would wait for."""
+        super().ftp_QUIT(line)
+        if isinstance(self.fault, faults.StallAfter):
+            self.abandon()
+
     def log_transfer(self, *, completed: bool, **_: Any) -> None:
         """Take the end of a transfer."""
         self._end(226 if completed else self._last_code() if self._last_code() >= 400 else None)

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from chargepoint.configuration_table import TRANSFER_PROTOCOLS
+from chargepoint.simulation.file_server import FileServer
 from chargepoint.simulation.file_servers import FileServers
+from chargepoint.simulation.http_server import HttpServer, HttpsServer
 from chargepoint.simulation.pki import Pki
+from chargepoint.simulation.sftp_server import SftpServer
 from chargepoint.transfer import Transfers
 from chargepoint.transfer_protocols import PROTOCOLS_NAME, Protocols
 from chargepoint.transfer_settings import TransferSettings
@@ -24,11 +27,41 @@ def pki() -> Pki:
 
 
 @pytest.fixture
-async def servers(tmp_path: Path, pki: Pki) -> AsyncIterator[FileServers]:
-    async with FileServers(tmp_path / "servers", pki) as servers:
-        for server in servers:
-            (server.directory / "image.bin").write_bytes(CONTENT)
-        yield servers
+def known_hosts(tmp_path: Path) -> Path:
+    """The host keys that are known: that of the server of the test."""
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.touch()
+    return known_hosts
+
+
+@pytest.fixture
+def servers(tmp_path: Path, pki: Pki) -> FileServers:
+    """The servers, each of which a test enters that needs it."""
+    return FileServers(tmp_path / "servers", pki)
+
+
+@pytest.fixture
+async def server(request: pytest.FixtureRequest, servers: FileServers, known_hosts: Path) -> AsyncIterator[FileServer]:
+    """The server of the scheme that the test names, with a file to be fetched."""
+    async with servers.of(request.param) as server:
+        (server.directory / "image.bin").write_bytes(CONTENT)
+        if isinstance(server, SftpServer):
+            known_hosts.write_text(f"{server.host_key_line}\n")
+        yield server
+
+
+@pytest.fixture
+async def http(servers: FileServers) -> AsyncIterator[HttpServer]:
+    async with servers.http as server:
+        (server.directory / "image.bin").write_bytes(CONTENT)
+        yield server
+
+
+@pytest.fixture
+async def https(servers: FileServers) -> AsyncIterator[HttpsServer]:
+    async with servers.https as server:
+        (server.directory / "image.bin").write_bytes(CONTENT)
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +73,7 @@ def known_protocols(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def make(tmp_path: Path, pki: Pki, known_protocols: bytes) -> Make:
+def make(tmp_path: Path, pki: Pki, known_protocols: bytes, known_hosts: Path) -> Make:
     """`Transfers` with other settings, trust or protocols than those that suit the servers."""
 
     def make(
@@ -54,7 +87,7 @@ def make(tmp_path: Path, pki: Pki, known_protocols: bytes) -> Make:
         directory.mkdir(mode=0o700, exist_ok=True)
         (directory / PROTOCOLS_NAME).write_bytes(known_protocols)
         return Transfers(
-            TransferSettings(**settings),
+            TransferSettings(**{"known_hosts": known_hosts, **settings}),
             directory,
             roots=lambda: (pki.root_pem,) if roots is None else roots,
             allowed=lambda: allowed,

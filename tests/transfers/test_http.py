@@ -12,7 +12,7 @@ from chargepoint.simulation import file_fault as fault
 from chargepoint.simulation.faults import bad_server_certificates
 from chargepoint.simulation.file_account import NOBODY, READER, WRITER
 from chargepoint.simulation.file_server import FileServer
-from chargepoint.simulation.file_servers import FileServers
+from chargepoint.simulation.http_server import HttpServer, HttpsServer
 from chargepoint.simulation.pki import Pki
 from chargepoint.transfer import Progress, TransferFault, Transfers
 from tests.transfers.conftest import Make
@@ -21,11 +21,10 @@ from tests.transfers.stage import CONTENT, cancel, failure_to_fetch, failure_to_
 DIGEST = hashlib.sha256(CONTENT).digest()
 
 
-@pytest.fixture(params=["http", "https"])
-def server(request: pytest.FixtureRequest, servers: FileServers) -> FileServer:
-    return servers.of(request.param)
+each_scheme = pytest.mark.parametrize("server", ["http", "https"], indirect=True)
 
 
+@each_scheme
 async def test_a_file_is_sent_into_a_directory(transfers: Transfers, server: FileServer, source: Path) -> None:
     await send(transfers, source, server.url("inbox/", account=WRITER))
     assert inbox(server) == {"security.log": CONTENT}
@@ -33,6 +32,7 @@ async def test_a_file_is_sent_into_a_directory(transfers: Transfers, server: Fil
     assert (arrival.path, arrival.user, arrival.bytes) == ("/inbox/security.log", WRITER.user, len(CONTENT))
 
 
+@each_scheme
 async def test_a_file_is_sent_under_the_name_of_the_location(
     transfers: Transfers, server: FileServer, source: Path
 ) -> None:
@@ -40,23 +40,27 @@ async def test_a_file_is_sent_under_the_name_of_the_location(
     assert inbox(server) == {"as told.txt": CONTENT}
 
 
+@each_scheme
 async def test_by_setting_every_location_is_a_directory(make: Make, server: FileServer, source: Path) -> None:
     await send(make(append_file_name="always"), source, server.url("inbox", account=WRITER))
     assert inbox(server) == {"security.log": CONTENT}
 
 
+@each_scheme
 async def test_by_setting_a_form_is_sent(make: Make, server: FileServer, source: Path) -> None:
     await send(make(http_upload="post"), source, server.url("inbox/", account=WRITER))
     assert inbox(server) == {"security.log": CONTENT}
     assert (await server.arrived("POST")).path == "/inbox/security.log"  # the name stood in the form
 
 
+@each_scheme
 async def test_an_empty_file_is_sent(transfers: Transfers, server: FileServer, source: Path) -> None:
     source.write_bytes(b"")
     await send(transfers, source, server.url("inbox/", account=WRITER))
     assert inbox(server) == {"security.log": b""}
 
 
+@each_scheme
 async def test_a_file_is_fetched_and_hashed(transfers: Transfers, server: FileServer, target: Path) -> None:
     fetched = await fetch(transfers, server.url("image.bin", account=READER), target)
     assert (fetched.size_bytes, fetched.sha256) == (len(CONTENT), DIGEST)
@@ -65,6 +69,7 @@ async def test_a_file_is_fetched_and_hashed(transfers: Transfers, server: FileSe
     assert [path.name for path in target.parent.glob("image*")] == ["image"]
 
 
+@each_scheme
 async def test_an_empty_file_is_fetched(transfers: Transfers, server: FileServer, target: Path) -> None:
     (server.directory / "image.bin").write_bytes(b"")
     fetched = await fetch(transfers, server.url("image.bin"), target)
@@ -72,11 +77,13 @@ async def test_an_empty_file_is_fetched(transfers: Transfers, server: FileServer
     assert target.read_bytes() == b""
 
 
+@each_scheme
 async def test_a_file_of_unknown_length_is_fetched(transfers: Transfers, server: FileServer, target: Path) -> None:
     server.add_fault(fault.Chunked())
     assert (await fetch(transfers, server.url("image.bin"), target)).sha256 == DIGEST
 
 
+@each_scheme
 @pytest.mark.parametrize(
     ("struck_by", "expected"),
     [
@@ -105,6 +112,7 @@ async def test_an_upload_that_fails_says_why_and_the_next_one_succeeds(
     assert inbox(server) == {"security.log": CONTENT}
 
 
+@each_scheme
 @pytest.mark.parametrize(
     ("struck_by", "expected"),
     [
@@ -129,11 +137,13 @@ async def test_a_download_that_fails_says_why_and_the_next_one_succeeds(
     assert (fetched.size_bytes, fetched.sha256) == (len(CONTENT), DIGEST)
 
 
+@each_scheme
 async def test_a_wrong_password_is_refused(transfers: Transfers, server: FileServer, source: Path) -> None:
     location = server.url("inbox/", account=WRITER).replace("writer", "stranger")
     assert (await failure_to_send(transfers, source, location)).fault is TransferFault.LOGIN_REFUSED
 
 
+@each_scheme
 async def test_an_account_without_rights_is_refused(
     transfers: Transfers, server: FileServer, source: Path, target: Path
 ) -> None:
@@ -142,6 +152,7 @@ async def test_an_account_without_rights_is_refused(
     assert (sent.fault, fetched.fault) == (TransferFault.PERMISSION_DENIED, TransferFault.PERMISSION_DENIED)
 
 
+@each_scheme
 async def test_what_was_cut_is_continued(transfers: Transfers, server: FileServer, target: Path) -> None:
     server.add_fault(fault.CutAfter(bytes=1_000_000, times=3))
     for _ in range(2):
@@ -154,6 +165,7 @@ async def test_what_was_cut_is_continued(transfers: Transfers, server: FileServe
     assert had == 2_000_000
 
 
+@each_scheme
 async def test_a_file_that_has_changed_meanwhile_is_fetched_anew(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
@@ -166,6 +178,7 @@ async def test_a_file_that_has_changed_meanwhile_is_fetched_anew(
     assert target.read_bytes() == other
 
 
+@each_scheme
 async def test_a_server_that_cannot_continue_sends_all_anew(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
@@ -176,6 +189,7 @@ async def test_a_server_that_cannot_continue_sends_all_anew(
     assert target.read_bytes() == CONTENT
 
 
+@each_scheme
 async def test_another_location_does_not_continue_what_one_has_begun(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
@@ -186,6 +200,7 @@ async def test_another_location_does_not_continue_what_one_has_begun(
     assert server.record.of("GET")[-1].offset == 0
 
 
+@each_scheme
 async def test_a_file_that_is_too_large_is_given_up_and_nothing_is_left(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
@@ -197,23 +212,25 @@ async def test_a_file_that_is_too_large_is_given_up_and_nothing_is_left(
     assert (await fetch(transfers, server.url("image.bin"), target, max_bytes=len(CONTENT))).sha256 == DIGEST
 
 
+@each_scheme
 async def test_a_file_for_which_there_is_no_room_is_not_begun(make: Make, server: FileServer, target: Path) -> None:
     failed = await failure_to_fetch(make(reserve_bytes=1 << 60), server.url("image.bin"), target)
     assert failed.fault is TransferFault.LOCAL_DISK
     assert target.stat().st_size == 0
 
 
-async def test_a_stall_is_noticed(make: Make, servers: FileServers, source: Path, target: Path) -> None:
+async def test_a_stall_is_noticed(make: Make, http: HttpServer, https: HttpsServer, source: Path, target: Path) -> None:
     transfers = make(stall_timeout=timedelta(seconds=2))
-    servers.http.add_fault(fault.StallAfter(bytes=100_000))
-    servers.https.add_fault(fault.StallAfter(bytes=100_000))
+    http.add_fault(fault.StallAfter(bytes=100_000))
+    https.add_fault(fault.StallAfter(bytes=100_000))
     fetched, sent = await asyncio.gather(  # libcurl averages over 6 s before it counts
-        failure_to_fetch(transfers, servers.http.url("image.bin"), target),
-        failure_to_send(transfers, source, servers.https.url("inbox/", account=WRITER)),
+        failure_to_fetch(transfers, http.url("image.bin"), target),
+        failure_to_send(transfers, source, https.url("inbox/", account=WRITER)),
     )
     assert (fetched.fault, sent.fault) == (TransferFault.STALLED, TransferFault.STALLED)
 
 
+@each_scheme
 async def test_cancelling_stops_a_download_and_leaves_what_has_come(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
@@ -226,6 +243,7 @@ async def test_cancelling_stops_a_download_and_leaves_what_has_come(
     assert server.record.of("GET")[-1].offset > 0
 
 
+@each_scheme
 async def test_cancelling_stops_an_upload(transfers: Transfers, server: FileServer, source: Path) -> None:
     server.add_fault(fault.StallAfter(bytes=100_000))
     location = server.url("inbox/", account=WRITER)
@@ -237,12 +255,14 @@ async def test_cancelling_stops_an_upload(transfers: Transfers, server: FileServ
     assert "security.log" not in inbox(server)
 
 
+@each_scheme
 async def test_the_progress_ends_at_the_whole(transfers: Transfers, server: FileServer, target: Path) -> None:
     seen: list[Progress] = []
     await transfers.download(server.url("image.bin"), target, max_bytes=1 << 30, progress=seen.append)
     assert (seen[-1].done_bytes, seen[-1].total_bytes) == (len(CONTENT), len(CONTENT))
 
 
+@each_scheme
 async def test_a_redirect_is_followed(transfers: Transfers, server: FileServer, source: Path, target: Path) -> None:
     server.add_fault(fault.Moved(to="/image.bin"))
     assert (await fetch(transfers, server.url("old.bin"), target)).sha256 == DIGEST
@@ -251,6 +271,7 @@ async def test_a_redirect_is_followed(transfers: Transfers, server: FileServer, 
     assert inbox(server) == {"moved.log": CONTENT}
 
 
+@each_scheme
 async def test_redirects_are_bounded(make: Make, server: FileServer, target: Path) -> None:
     server.add_fault(fault.Moved(to="/image.bin", times=None))
     failed = await failure_to_fetch(make(max_redirects=3), server.url("image.bin"), target)
@@ -258,6 +279,7 @@ async def test_redirects_are_bounded(make: Make, server: FileServer, target: Pat
     assert len(server.record.of("GET")) == 4
 
 
+@each_scheme
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "gopher://localhost/", "ftp://localhost/x", "http://["])
 async def test_a_redirect_to_another_protocol_is_refused(
     transfers: Transfers, server: FileServer, target: Path, to: str
@@ -268,6 +290,7 @@ async def test_a_redirect_to_another_protocol_is_refused(
     assert not target.exists()
 
 
+@each_scheme
 @pytest.mark.parametrize("status", [301, 302, 303])
 async def test_a_form_is_not_sent_anew_after_a_redirect_that_does_not_say_so(
     make: Make, server: FileServer, source: Path, status: int
@@ -278,32 +301,32 @@ async def test_a_form_is_not_sent_anew_after_a_redirect_that_does_not_say_so(
 
 
 async def test_a_redirect_from_tls_to_none_is_refused(
-    transfers: Transfers, servers: FileServers, source: Path, target: Path
+    transfers: Transfers, http: HttpServer, https: HttpsServer, source: Path, target: Path
 ) -> None:
-    servers.https.add_fault(fault.Moved(to=servers.http.url("image.bin"), times=2, status=307))
-    fetched = await failure_to_fetch(transfers, servers.https.url("image.bin"), target)
-    sent = await failure_to_send(transfers, source, servers.https.url("inbox/", account=WRITER))
+    https.add_fault(fault.Moved(to=http.url("image.bin"), times=2, status=307))
+    fetched = await failure_to_fetch(transfers, https.url("image.bin"), target)
+    sent = await failure_to_send(transfers, source, https.url("inbox/", account=WRITER))
     assert (fetched.fault, sent.fault) == (TransferFault.BAD_ANSWER, TransferFault.BAD_ANSWER)
-    assert servers.http.record.arrivals == []
+    assert http.record.arrivals == []
 
 
 async def test_credentials_do_not_follow_to_another_server(
-    transfers: Transfers, servers: FileServers, target: Path
+    transfers: Transfers, http: HttpServer, https: HttpsServer, target: Path
 ) -> None:
-    servers.http.add_fault(fault.Moved(to=servers.https.url("image.bin")))
-    await fetch(transfers, servers.http.url("image.bin", account=READER), target)
-    assert (await servers.http.arrived("GET")).user == READER.user
-    arrival = await servers.https.arrived("GET")
+    http.add_fault(fault.Moved(to=https.url("image.bin")))
+    await fetch(transfers, http.url("image.bin", account=READER), target)
+    assert (await http.arrived("GET")).user == READER.user
+    arrival = await https.arrived("GET")
     assert arrival.user == "anonymous"
     assert arrival.header("authorization") is None
 
 
 @pytest.mark.parametrize("kind", ["unknown root", "expired", "self-signed", "wrong name"])
 async def test_a_server_that_is_not_trusted_sees_nothing(
-    transfers: Transfers, servers: FileServers, pki: Pki, source: Path, kind: str
+    transfers: Transfers, https: HttpsServer, pki: Pki, source: Path, kind: str
 ) -> None:
     certificate = bad_server_certificates(pki)[kind]
-    servers.https.add_fault(fault.ShowCertificate(certificate=certificate))
-    failed = await failure_to_send(transfers, source, servers.https.url("inbox/", account=WRITER))
+    https.add_fault(fault.ShowCertificate(certificate=certificate))
+    failed = await failure_to_send(transfers, source, https.url("inbox/", account=WRITER))
     assert failed.fault is TransferFault.NOT_TRUSTED
-    assert servers.https.record.arrivals == []
+    assert https.record.arrivals == []
