@@ -31,6 +31,7 @@ from chargepoint.simulation.door import Door
 from chargepoint.simulation.duty import HEARTBEAT_INTERVAL, Clock, Duty, system_clock
 from chargepoint.simulation.finding import Finding
 from chargepoint.simulation.frame import Call, Payload
+from chargepoint.simulation.orders import Orders
 from chargepoint.simulation.pki import Pki
 from chargepoint.simulation.recorder import EXPECT_TIMEOUT, FrameEntry, Recorder, Refusal
 from chargepoint.simulation.registration import Registration
@@ -70,6 +71,7 @@ class CentralSystem:
         recorder: all that happened.
         duty: what it answers where the script says nothing.
         registrations: identity -> boot state.
+        orders: identity -> the uploads and updates that were ordered.
         connections: the open connections, by identity.
     """
 
@@ -99,6 +101,7 @@ class CentralSystem:
         self.duty = Duty(clock, heartbeat_interval)
         self.connections: dict[str, Connection] = {}
         self.registrations: dict[str, Registration] = {}
+        self.orders: dict[str, Orders] = {}
         self._bind = bind
         self._tls = tls
         self._server_tls = ServerTls(self.pki, host, maximum_tls, judges_dates=not own_calendar)
@@ -306,6 +309,7 @@ class CentralSystem:
                 script=self._script,
                 recorder=self.recorder,
                 registration=self.registrations.setdefault(opened.identity, Registration()),
+                orders=self.orders.setdefault(opened.identity, Orders()),
                 settled=self._note_answer,
             )
             if profile != self._profile:  # A00.FR.001: the profile changed while this one was at the door

@@ -22,6 +22,7 @@ from chargepoint.simulation.caller import Caller, ConnectionGone
 from chargepoint.simulation.duty import Duty
 from chargepoint.simulation.finding import Rule
 from chargepoint.simulation.frame import BadFrame, Call, CallError, CallResult, Frame, Payload
+from chargepoint.simulation.orders import Orders
 from chargepoint.simulation.recorder import Direction, FrameEntry, Gone, Recorder
 from chargepoint.simulation.registration import BOOT, Registration
 from chargepoint.simulation.script import Script
@@ -59,6 +60,7 @@ class Connection:
         script: Script,
         recorder: Recorder,
         registration: Registration,
+        orders: Orders,
         settled: Settled,
     ) -> None:
         self.number = number
@@ -70,6 +72,7 @@ class Connection:
         self._script = script
         self._recorder = recorder
         self._registration = registration
+        self._orders = orders
         self._settled = settled
         self._ended = asyncio.Event()
         self._seen_ids: OrderedDict[str, None] = OrderedDict()
@@ -159,6 +162,11 @@ class Connection:
             self._find(Rule.SCHEMA, f"{call.action}.req: {violation.reason}")
             self._answer_error(call.unique_id, violation.code, violation.reason)
             return
+        for rule, detail in (
+            *self._orders.breaches(call.action, call.payload, self.number),
+            *self._duty.transactions.breaches(self.identity, call.action, call.payload),
+        ):
+            self._find(rule, detail)
         self._perform(self._script.next(call.action), call)
 
     def _watch(self, call: Call) -> None:
@@ -177,11 +185,13 @@ class Connection:
     def _perform(self, step: script.Step, call: Call) -> None:
         match step:
             case script.Usual():
-                self._answer(call, self._duty.answer(call.action, call.payload))
+                self._answer(call, self._duty.answer(call.action, call.payload, self.identity))
             case script.Answer(payload):
                 self._answer(call, dict(payload(call.payload) if callable(payload) else payload))
             case script.WrongId(unique_id):
-                self._try_send(CallResult(unique_id, self._duty.answer(call.action, call.payload)), call.action)
+                self._try_send(
+                    CallResult(unique_id, self._duty.answer(call.action, call.payload, self.identity)), call.action
+                )
             case script.Error(code, description, details):
                 self._try_send(CallError(call.unique_id, code, description, details), call.action)
             case script.Raw(data):
@@ -208,6 +218,8 @@ class Connection:
     def _answer(self, call: Call, payload: Payload) -> None:
         if call.action == BOOT:
             self._registration.note_boot(payload, time.monotonic())
+        if call.action == "StartTransaction" and isinstance(number := payload.get("transactionId"), int):
+            self._duty.transactions.remember(self.identity, number)
         self._try_send(CallResult(call.unique_id, payload), call.action)
 
     def _answer_error(self, unique_id: str, code: str, description: str = "") -> None:
@@ -216,9 +228,11 @@ class Connection:
     def _note_answer(self, call: Call, payload: Payload) -> None:
         if call.action in ("TriggerMessage", "ExtendedTriggerMessage") and payload.get("status") == "Accepted":
             self._registration.note_trigger(call.payload)
+        self._orders.note_answer(call, payload, self.number)
         self._settled(self, call, payload)
 
     def _send_call(self, call: Call) -> None:
+        self._orders.note_sent(call, self.number)
         self._send(frames.render(call), call, call.action)
 
     def _try_send(self, frame: Frame, action: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from cryptography import x509
 
 from chargepoint.simulation.frame import Payload
+from chargepoint.simulation.transactions import Transactions
 
 HEARTBEAT_INTERVAL: Final = timedelta(seconds=300)  #: interval of BootNotification.conf; usual in the field
 
@@ -27,16 +28,16 @@ class Duty:
     Attributes:
         clock: the Central System's time, for currentTime.
         heartbeat_interval: interval of BootNotification.conf.
-        last_transaction_id: the transactionId given out last.
+        transactions: the transactions of all Charge Points.
     """
 
     def __init__(self, clock: Clock = system_clock, heartbeat_interval: timedelta = HEARTBEAT_INTERVAL) -> None:
         self.clock = clock
         self.heartbeat_interval = heartbeat_interval
-        self.last_transaction_id = 0
+        self.transactions = Transactions()
 
-    def answer(self, action: str, request: Payload) -> Payload:
-        """Return the payload of the .conf to a request that is valid by its schema."""
+    def answer(self, action: str, request: Payload, identity: str = "") -> Payload:
+        """Return the payload of the .conf to a Charge Point's request that is valid by its schema."""
         match action:
             case "BootNotification":
                 interval = int(self.heartbeat_interval.total_seconds())
@@ -46,8 +47,8 @@ class Duty:
             case "Authorize":
                 return {"idTagInfo": {"status": "Accepted"}}
             case "StartTransaction":
-                self.last_transaction_id += 1
-                return {"idTagInfo": {"status": "Accepted"}, "transactionId": self.last_transaction_id}
+                number = self.transactions.number_of(identity, request)
+                return {"idTagInfo": {"status": "Accepted"}, "transactionId": number}
             case "StopTransaction":
                 return {"idTagInfo": {"status": "Accepted"}} if "idTag" in request else {}
             case "DataTransfer":

@@ -28,6 +28,13 @@ class Rule(StrEnum):
     HEX_CREDENTIAL = "the hex digits of AuthorizationKey as password instead of its bytes"
     UNASKED_CREDENTIAL = "a Basic header in a profile that has none"
     TLS_OFFER = "a ClientHello against A00.FR.312 or A00.FR.318"
+    UNASKED_IDLE = "the status Idle although nobody has asked"
+    UNASKED_STATUS = "a status of something that was never ordered"
+    MISSING_REQUEST_ID = "a status without the requestId of its order"
+    STATUS_ORDER = "a status that cannot follow the one before"
+    STATUS_OF_CANCELED = "a new status of an order that was canceled"
+    UNKNOWN_TRANSACTION = "a transactionId that was never given out"
+    SECOND_STOP = "a second, different StopTransaction of one transaction"
     WEBSOCKET = "a WebSocket frame against RFC 6455"
 
 

@@ -211,6 +211,72 @@ async def test_a_frame_against_rfc_6455_is_found() -> None:
         assert rules(central_system) == [Rule.WEBSOCKET]
 
 
+async def ordered(
+    central_system: CentralSystem, client: BareChargePoint, action: str, request: Any, status: str
+) -> None:
+    calling = asyncio.create_task(central_system.call(action, request))
+    await client.answer({"status": status})
+    await calling
+
+
+def get_log(request_id: int) -> dict[str, Any]:
+    return {"logType": "SecurityLog", "requestId": request_id, "log": {"remoteLocation": "http://localhost/"}}
+
+
+async def test_a_status_is_held_against_what_was_ordered() -> None:
+    async with CentralSystem() as central_system, charge_point(central_system) as client:
+        await booted(client)
+        await ordered(central_system, client, "GetLog", get_log(7), "Accepted")
+        await client.call("LogStatusNotification", {"status": "Uploading", "requestId": 7})
+        await ordered(central_system, client, "GetLog", get_log(8), "AcceptedCanceled")
+        await client.call("LogStatusNotification", {"status": "Uploading", "requestId": 7})
+        await client.call("LogStatusNotification", {"status": "Uploading", "requestId": 8})
+        assert central_system.findings == []
+        await client.call("LogStatusNotification", {"status": "Uploaded", "requestId": 7})
+        await client.call("LogStatusNotification", {"status": "Uploaded"})
+        await client.call("LogStatusNotification", {"status": "Idle"})
+        await client.call("SignedFirmwareStatusNotification", {"status": "Installed", "requestId": 9})
+        assert rules(central_system) == [
+            Rule.STATUS_OF_CANCELED,
+            Rule.MISSING_REQUEST_ID,
+            Rule.UNASKED_IDLE,
+            Rule.UNASKED_STATUS,
+        ]
+
+
+async def test_an_order_outlives_its_connection() -> None:
+    async with CentralSystem() as central_system:
+        async with charge_point(central_system) as client:
+            await booted(client)
+            await ordered(central_system, client, "GetLog", get_log(7), "Accepted")
+        async with charge_point(central_system) as client:
+            await client.call("LogStatusNotification", {"status": "Uploading", "requestId": 7})
+        assert central_system.findings == []
+
+
+async def test_a_transaction_that_was_never_begun_is_found() -> None:
+    start = {"connectorId": 1, "idTag": "A", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
+    stop = {"transactionId": 1, "meterStop": 1, "timestamp": "2026-01-01T00:00:00Z"}
+    meter = {
+        "connectorId": 1,
+        "transactionId": 42,
+        "meterValue": [{"timestamp": stop["timestamp"], "sampledValue": [{"value": "1"}]}],
+    }
+    async with CentralSystem() as central_system, charge_point(central_system) as client:
+        await booted(client)
+        await client.call("StopTransaction", stop)
+        await client.call("StartTransaction", start)
+        await client.call("StopTransaction", stop)
+        await client.call("StopTransaction", stop)
+        assert rules(central_system) == [Rule.UNKNOWN_TRANSACTION]
+        central_system.script("StartTransaction", Answer({"idTagInfo": {"status": "Accepted"}, "transactionId": 42}))
+        await client.call("StartTransaction", {**start, "connectorId": 2})
+        await client.call("MeterValues", meter)
+        assert rules(central_system) == [Rule.UNKNOWN_TRANSACTION]
+        await client.call("StopTransaction", {**stop, "meterStop": 2})
+        assert rules(central_system) == [Rule.UNKNOWN_TRANSACTION, Rule.SECOND_STOP]
+
+
 def test_a_finding_is_readable() -> None:
     finding = Finding(Rule.SCHEMA, "why", "", 1, datetime.now(UTC))
     assert str(finding) == "unknown Charge Point: a payload that breaks its schema (why)"

@@ -200,7 +200,8 @@ async def test_a_stalled_transfer_ends_when_the_client_leaves(site: Site, comman
     assert not stalled.over
     await leave(client)
     ended = await site.server.arrived(command)
-    assert (ended.bytes, ended.status) == (100_000, None)
+    assert ended.bytes == 100_000
+    assert ended.status in (None, 426)  # which of the two connections is missed first is chance
 
 
 @pytest.mark.parametrize("command", ["RETR", "STOR"])
