@@ -19,7 +19,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -31,6 +31,7 @@ from chargepoint.settings import Settings
 FOLDER: Final = "log"
 LOG_NAME: Final = "agent.log"
 KIB: Final = 1024  #: code; bytes in a KiB
+MAX_FILES: Final = 20  #: count; the most that agent_log_files allows
 MAX_WAITING_BYTES: Final = (
     262_144  #: bytes; of lines in memory while the disk is slow, those that come then are counted
 )
@@ -110,8 +111,8 @@ class LogFile:
 
     def start(self) -> None:
         """Begin to write; files that are too many since a setting was lowered are removed."""
-        with self._writing:
-            for number in range(self._files, self._files + 100):
+        with self._writing, suppress(OSError):  # a disk that takes nothing: the first write says so
+            for number in range(self._files, MAX_FILES):
                 self._path(number).unlink(missing_ok=True)
         # A daemon: a disk that hangs must not keep the process from its end.
         self._thread = threading.Thread(target=self._serve, name="log file", daemon=True)

@@ -48,9 +48,14 @@ class Bench:
         await self.log.record(event, boot_id="boot", monotonic=float(number), time_known=True)
         await self.note()
 
+    async def clear(self, number: int) -> None:
+        event = SecurityEvent(SecurityEventType.SECURITY_LOG_WAS_CLEARED, NOON + timedelta(seconds=number), "cleared")
+        await self.log.clear(event, boot_id="boot", monotonic=float(number), time_known=True)
+        await self.note()
+
 
 async def live(database: Database) -> list[State]:
-    """Record, confirm, refuse, fill the queue and roll the log; return every state in between."""
+    """Record, confirm, refuse, fill the queue, roll and clear the log; return every state in between."""
     bench = Bench(database)
     await bench.note()
     for number in range(3):
@@ -63,6 +68,11 @@ async def live(database: Database) -> list[State]:
         await bench.record(number)
     await bench.queue.confirm(await bench.queue.page())
     await bench.note()
+    await bench.record(12)
+    await bench.clear(13)
+    await bench.queue.confirm(await bench.queue.page())
+    await bench.note()
+    await bench.clear(14)
     return bench.states
 
 
