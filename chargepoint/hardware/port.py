@@ -4,15 +4,22 @@ A vendor's driver is a class with the methods of `Hardware`, registered under th
 ``chargepoint.hardware`` and named by ``[hardware] driver`` in config.toml. The agent calls it on the event loop, so a
 driver moves slow work to a thread of its own. What happens on the board reaches the agent as a `Notice`, through the
 function that `start` hands over; that function may be called from the event loop only.
+
+Charging is divided like this: the board knows plugs, cards, vehicles, contactors and meters, and the agent knows
+transactions. The agent says between `start_energy` and `stop_energy` that a vehicle may have energy; what else a
+vehicle, a lock or a fault needs is the board's own business, and safety rests on no word of the agent. When the driver
+is stopped, or its process dies, nobody watches any more: a board opens its contactors then.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
 from chargepoint.payload import enums
+
+MAX_ID_TAG_LENGTH: Final = 20  #: characters; IdToken of OCPP 1.6
 
 _ERROR_CODES: Final = frozenset(code.value for code in enums.ChargePointErrorCode)
 
@@ -57,6 +64,53 @@ class ConnectorCleared:
 
 
 @dataclass(frozen=True, slots=True)
+class PluggedIn:
+    """A cable joins a connector and a vehicle. Told of each that is in place when the board starts, too."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedOut:
+    """The cable does not join them any more."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvSuspended:
+    """The vehicle takes no energy although it could have some."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvResumed:
+    """The vehicle takes energy again."""
+
+    connector: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdTagPresented:
+    """A card was held to a reader.
+
+    Attributes:
+        id_tag: what it says, 1 to 20 characters.
+        connector: to which the reader belongs; None where it serves them all.
+    """
+
+    id_tag: str = field(repr=False)
+    connector: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no Authorize.req can say; the text does not hold the id tag."""
+        fits = isinstance(self.id_tag, str) and 1 <= len(self.id_tag) <= MAX_ID_TAG_LENGTH and self.id_tag.isprintable()
+        if not fits:
+            raise ValueError(f"an id tag is a text of 1 to {MAX_ID_TAG_LENGTH} printable characters")
+
+
+@dataclass(frozen=True, slots=True)
 class TamperDetected:
     """The tamper sensor fired (section 8: TamperDetectionActivated)."""
 
@@ -72,7 +126,8 @@ def _check_info(info: object) -> None:
         raise ValueError("info is a text")
 
 
-Notice = ConnectorFaulted | ConnectorCleared | TamperDetected
+ConnectorNotice = ConnectorFaulted | ConnectorCleared | PluggedIn | PluggedOut | EvSuspended | EvResumed
+Notice = ConnectorNotice | IdTagPresented | TamperDetected
 Notify = Callable[[Notice], None]
 
 
@@ -98,6 +153,18 @@ class Hardware(Protocol):
 
     async def stop(self) -> None:
         """End orderly; nothing is notified afterwards."""
+
+    async def start_energy(self, connector: int) -> None:
+        """Let the vehicle at a connector have energy. Raises OSError where the board cannot."""
+
+    async def stop_energy(self, connector: int) -> None:
+        """Give the vehicle no more energy; harmless where none flows. Raises OSError where the board cannot."""
+
+    async def meter_wh(self, connector: int) -> int:
+        """Return the register of all energy that a connector ever gave, in Wh (Energy.Active.Import.Register).
+
+        It never runs back, over a power cut neither. Raises OSError where it cannot be read.
+        """
 
     def reboot(self, kind: ResetKind) -> None:
         """Restart the device. Called last, when everything of the agent is closed; it need not return."""

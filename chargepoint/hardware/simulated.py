@@ -1,22 +1,40 @@
-"""A simulated board: connectors, a tamper sensor and a clock that can be turned, moved by the control socket.
+"""A simulated board, moved by the control socket: outlets, a card reader, a tamper sensor, a clock that can be turned.
 
 Its boot id is the kernel's boot id and a count of its own reboots, so that a killed agent does not look like a device
 that has booted, and a Reset.req does.
 """
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from chargepoint.control import INVALID_PARAMS, ControlError, Method
-from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notify, ResetKind, TamperDetected
+from chargepoint.control import Method
+from chargepoint.hardware.port import (
+    ConnectorCleared,
+    ConnectorFaulted,
+    EvResumed,
+    EvSuspended,
+    IdTagPresented,
+    Notice,
+    Notify,
+    PluggedIn,
+    PluggedOut,
+    ResetKind,
+    TamperDetected,
+)
+from chargepoint.hardware.simulated_control import hands_on
+from chargepoint.hardware.simulated_outlet import Outlets
 from chargepoint.settings import HardwareSettings
 from security import durable
+from security.errors import DurableError
 
 MAX_CLOCK_OFFSET: Final = timedelta(days=100 * 365)  #: time; from 1970 to 2070 and a little more, within the calendar
+
+_log = logging.getLogger(__name__)
 
 _KERNEL_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -27,7 +45,7 @@ class SimulatedHardware:
     Args:
         settings: ``on_reboot``: ``restart`` re-executes the agent, ``exit`` lets it end with status 0.
         connectors: how many connectors there are.
-        directory: where the count of reboots is kept.
+        directory: where the count of reboots, the cables and the meters are kept.
     """
 
     def __init__(self, settings: HardwareSettings, connectors: int, directory: Path) -> None:
@@ -36,6 +54,7 @@ class SimulatedHardware:
         self._reboots_file = directory / "simulated-reboots"
         self._reboots = self._read_reboots()
         self._clock_offset = timedelta()
+        self._outlets = Outlets(connectors, directory / "simulated-outlets")
         self._notify: Notify | None = None
 
     @property
@@ -58,12 +77,29 @@ class SimulatedHardware:
         return False
 
     async def start(self, notify: Notify) -> None:
-        """Remember whom to tell."""
+        """Remember whom to tell, and tell of the cables that are in place."""
         self._notify = notify
+        for connector in self._outlets.plugged_in:
+            notify(PluggedIn(connector))
 
     async def stop(self) -> None:
-        """Tell nobody any more."""
+        """Open the contactors, and tell nobody any more."""
         self._notify = None
+        self._outlets.stop()
+        await self._save()
+
+    async def start_energy(self, connector: int) -> None:
+        """Close the contactor."""
+        self._outlets.set_offered(self._outlet(connector), True)
+
+    async def stop_energy(self, connector: int) -> None:
+        """Open the contactor."""
+        self._outlets.set_offered(self._outlet(connector), False)
+        await self._save()
+
+    async def meter_wh(self, connector: int) -> int:
+        """Return the register of a connector."""
+        return self._outlets.meter_wh(self._outlet(connector))
 
     def reboot(self, kind: ResetKind) -> None:
         """Count a reboot; then re-execute the agent in the same process, or return so that it ends."""
@@ -79,7 +115,9 @@ class SimulatedHardware:
         Raises:
             ValueError: no such connector, or no such ChargePointErrorCode.
         """
-        self._tell(ConnectorFaulted(self._checked(connector), error_code, info))
+        notice = ConnectorFaulted(self._checked(connector), error_code, info)
+        self._outlets.set_faulted(connector, True)
+        self._tell(notice)
 
     def clear_fault(self, connector: int) -> None:
         """Mend a connector (0: the whole Charge Point).
@@ -87,7 +125,61 @@ class SimulatedHardware:
         Raises:
             ValueError: no such connector.
         """
-        self._tell(ConnectorCleared(self._checked(connector)))
+        self._outlets.set_faulted(self._checked(connector), False)
+        self._tell(ConnectorCleared(connector))
+
+    async def plug_in(self, connector: int) -> None:
+        """Join a connector and a vehicle by a cable.
+
+        Raises:
+            ValueError: no such connector.
+        """
+        self._outlets.set_plugged_in(self._outlet(connector), True)
+        await self._save()
+        self._tell(PluggedIn(connector))
+
+    async def plug_out(self, connector: int) -> None:
+        """Take the cable away; raises as `plug_in`."""
+        self._outlets.set_plugged_in(self._outlet(connector), False)
+        await self._save()
+        self._tell(PluggedOut(connector))
+
+    def present_id_tag(self, id_tag: str, connector: int | None = None) -> None:
+        """Hold a card to the reader of a connector, or to one that serves them all.
+
+        Raises:
+            ValueError: no such connector, or no such id tag.
+        """
+        self._tell(IdTagPresented(id_tag, None if connector is None else self._outlet(connector)))
+
+    def suspend_ev(self, connector: int) -> None:
+        """Let the vehicle take no more energy.
+
+        Raises:
+            ValueError: no such connector, or no vehicle there.
+        """
+        self._outlets.set_suspended(self._outlet(connector), True)
+        self._tell(EvSuspended(connector))
+
+    def resume_ev(self, connector: int) -> None:
+        """Let the vehicle take energy again; raises as `suspend_ev`."""
+        self._outlets.set_suspended(self._outlet(connector), False)
+        self._tell(EvResumed(connector))
+
+    async def set_meter(self, connector: int, energy_wh: object, readings: Mapping[str, object]) -> dict[str, float]:
+        """Set what a meter shows, and return all of it.
+
+        Args:
+            connector: whose meter.
+            energy_wh: the register, None to leave it.
+            readings: what is measured besides; ``power_w`` makes the register grow while energy flows.
+
+        Raises:
+            ValueError: no such connector, or no such value.
+        """
+        shown = self._outlets.set_meter(self._outlet(connector), energy_wh, readings)
+        await self._save()
+        return shown
 
     def tamper(self, info: str | None = None) -> None:
         """Let the tamper sensor fire."""
@@ -105,32 +197,25 @@ class SimulatedHardware:
 
     def control_methods(self) -> Mapping[str, Method]:
         """Return the methods ``hardware.*`` of the control socket, which move the board as a person would."""
-
-        async def fault(connector: int, error_code: str = "OtherError", info: str | None = None) -> None:
-            _try(lambda: self.fault(connector, error_code, info))
-
-        async def clear_fault(connector: int) -> None:
-            _try(lambda: self.clear_fault(connector))
-
-        async def tamper(info: str | None = None) -> None:
-            _try(lambda: self.tamper(info))
-
-        async def set_clock(offset_s: float) -> None:
-            _try(lambda: self.set_clock(offset_s))
-
-        return {
-            "hardware.fault": Method(fault),
-            "hardware.clear_fault": Method(clear_fault),
-            "hardware.tamper": Method(tamper),
-            "hardware.set_clock": Method(set_clock),
-        }
+        return {name: Method(act) for name, act in hands_on(self).items()}
 
     def _checked(self, connector: int) -> int:
         if type(connector) is not int or not 0 <= connector <= self._connectors:
             raise ValueError(f"connector {connector!r} does not exist: there are 0 to {self._connectors}")
         return connector
 
-    def _tell(self, notice: ConnectorFaulted | ConnectorCleared | TamperDetected) -> None:
+    def _outlet(self, connector: int) -> int:
+        if self._checked(connector) == 0:
+            raise ValueError(f"connector 0 is the whole board: there are 1 to {self._connectors}")
+        return connector
+
+    async def _save(self) -> None:
+        try:
+            await self._outlets.save()
+        except DurableError as error:  # a full disk stops no board
+            _log.warning("the simulated board forgets cables and meters at the next start: %s", error)
+
+    def _tell(self, notice: Notice) -> None:
         if self._notify is not None:
             self._notify(notice)
 
@@ -139,10 +224,3 @@ class SimulatedHardware:
             return int(self._reboots_file.read_text())
         except (FileNotFoundError, ValueError):
             return 0
-
-
-def _try(act: Callable[[], None]) -> None:
-    try:
-        act()
-    except ValueError as error:
-        raise ControlError(str(error), code=INVALID_PARAMS) from error

@@ -6,9 +6,21 @@ from pathlib import Path
 import pytest
 
 from chargepoint.hardware.discovery import DriverUnusable, open_hardware
-from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notice, ResetKind, TamperDetected
+from chargepoint.hardware.port import (
+    ConnectorCleared,
+    ConnectorFaulted,
+    EvResumed,
+    EvSuspended,
+    IdTagPresented,
+    Notice,
+    PluggedIn,
+    PluggedOut,
+    ResetKind,
+    TamperDetected,
+)
 from chargepoint.hardware.simulated import SimulatedHardware
 from chargepoint.settings import HardwareSettings
+from security import durable
 
 
 @pytest.fixture
@@ -31,6 +43,67 @@ async def test_tells_what_happens_once_it_is_started(board: SimulatedHardware) -
 async def test_refuses_a_connector_that_does_not_exist(board: SimulatedHardware) -> None:
     with pytest.raises(ValueError, match="connector 3 does not exist: there are 0 to 2"):
         board.fault(3)
+
+
+async def test_tells_of_cables_cards_and_vehicles(board: SimulatedHardware) -> None:
+    notices: list[Notice] = []
+    await board.start(notices.append)
+    await board.plug_in(2)
+    board.present_id_tag("CARD")
+    board.present_id_tag("CARD", 2)
+    board.suspend_ev(2)
+    board.resume_ev(2)
+    await board.plug_out(2)
+    assert notices == [
+        PluggedIn(2),
+        IdTagPresented("CARD"),
+        IdTagPresented("CARD", 2),
+        EvSuspended(2),
+        EvResumed(2),
+        PluggedOut(2),
+    ]
+    assert "CARD" not in repr(notices)
+
+
+async def test_tells_of_the_cables_that_are_in_place_when_it_starts(board: SimulatedHardware, tmp_path: Path) -> None:
+    await board.plug_in(2)
+    notices: list[Notice] = []
+    await SimulatedHardware(HardwareSettings(), 2, tmp_path).start(notices.append)
+    assert notices == [PluggedIn(2)]
+
+
+async def test_has_a_meter_that_keeps_what_it_shows(board: SimulatedHardware, tmp_path: Path) -> None:
+    assert await board.set_meter(1, 1234, {"voltage_v": 230.0}) == {"energy_wh": 1234, "voltage_v": 230.0}
+    await board.start_energy(1)
+    await board.stop_energy(1)
+    assert await SimulatedHardware(HardwareSettings(), 2, tmp_path).meter_wh(1) == 1234
+
+
+async def test_goes_on_where_the_disk_does_not_take_its_state(
+    board: SimulatedHardware, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FullDisk(durable.Operations):
+        def write(self, descriptor: int, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "operations", FullDisk())
+    await board.plug_in(1)
+    assert "forgets cables and meters at the next start" in caplog.text
+
+
+@pytest.mark.parametrize("connector", [0, 3, True, "1"])
+async def test_has_no_cable_where_there_is_no_outlet(board: SimulatedHardware, connector: int) -> None:
+    for act in (board.plug_in, board.plug_out, board.start_energy, board.meter_wh):
+        with pytest.raises(ValueError, match="connector"):
+            await act(connector)
+    with pytest.raises(ValueError, match="connector"):
+        board.present_id_tag("CARD", connector)
+
+
+@pytest.mark.parametrize("id_tag", ["", "x" * 21, "a\nb", 5])
+async def test_reads_no_card_that_no_message_could_carry(board: SimulatedHardware, id_tag: str) -> None:
+    with pytest.raises(ValueError, match="1 to 20 printable characters"):
+        board.present_id_tag(id_tag)
 
 
 def test_the_boot_id_survives_a_crash_of_the_agent_and_changes_with_a_reboot(tmp_path: Path) -> None:
