@@ -5,6 +5,7 @@ Tasks of the agent, all started by `Agent.live` and cancelled by it:
     connection   opens link after link and has the session converse over each; only a fault of ours ends it, and then
                  the agent, so that the service manager starts it anew
     certificate  asks for the next Charge Point certificate in time, and has it presented when its time has come
+    charging     begins and ends transactions; only a fault of ours ends it, and then the agent
     free space   raises MemoryExhaustion when the disk of the state directory fills
     watchdog     tells the service manager that the event loop lives; ends at once where there is none
 
@@ -22,9 +23,8 @@ from typing import Any, Final
 from chargepoint import __version__, systemd
 from chargepoint.answer_memory import AnswerMemory
 from chargepoint.attempt import Attempt
-from chargepoint.availability import AvailabilityStore
 from chargepoint.boot import BootRecord
-from chargepoint.charging import Charging
+from chargepoint.charging_side import build_charging_side
 from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
 from chargepoint.control import ControlServer
@@ -136,12 +136,8 @@ class Agent:
         )
         for lane, source in self.renewal.sources.items():
             self.session.attach(lane, source)
-        self.charging = Charging(
-            self.connectors,
-            availability=AvailabilityStore(foundation.database),
-            clock=clock,
-            tell=self.session.notice_change,
-        )
+        self._charging_side = build_charging_side(foundation, self.connectors, self.session)
+        self.charging = self._charging_side.charging
         self.event_delivery = self._event_delivery()
         self.status_delivery = StatusDelivery()
         self.session.attach(Lane.JOB, self.status_delivery)
@@ -152,6 +148,7 @@ class Agent:
             Domain(
                 configuration=foundation.configuration,
                 connectors=self.connectors,
+                availability=self._charging_side.availability,
                 charging=self.charging,
                 session=self.session,
                 installer=foundation.installer,
@@ -193,12 +190,13 @@ class Agent:
                     self.renewal.watch(lambda: self.connection.attempt_in_use, self.connection.reconnect),
                     name="certificate",
                 )
+                charging = tasks.create_task(self.charging.run(), name="charging")
                 free_space = tasks.create_task(self._free_space.watch(), name="free space")
                 watchdog = tasks.create_task(systemd.feed_watchdog(), name="watchdog")
                 systemd.notify("READY=1")
                 await self._ended.wait()
                 await self._take_leave()
-                for task in (connection, certificate, free_space, watchdog):
+                for task in (connection, certificate, charging, free_space, watchdog):
                     task.cancel()
         finally:
             await self._end()
@@ -228,6 +226,7 @@ class Agent:
             driver = foundation.settings.hardware.driver
             raise HardwareFailed(f"[hardware] driver = {driver!r}: the board does not answer: {error}") from error
         await self._boot_record.take(foundation.hardware.boot_id, foundation.events.raise_event)
+        await self._charging_side.availability.open()
         await self.charging.open()
         self._follow_ping_interval()
         foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)
@@ -246,6 +245,7 @@ class Agent:
             systemd.notify("STOPPING=1")
         else:
             await self._note_reset(self._reset)
+        await self._charging_side.end_in_order(self._reset)
         self.connection.down("the Charge Point resets" if self._reset else "the Charge Point stops")
         with suppress(TimeoutError):
             async with asyncio.timeout(ORDERLY_END.total_seconds()):
@@ -263,6 +263,7 @@ class Agent:
             loop.remove_signal_handler(number)
         if self._control is not None:
             await self._control.stop()
+        await self.charging.close()
         await self.foundation.hardware.stop()
         if self._recording:
             await asyncio.wait(self._recording)
@@ -329,6 +330,7 @@ class Agent:
             connection=self.connection,
             session=self.session,
             connectors=self.connectors,
+            charging_side=self._charging_side,
             event_delivery=self.event_delivery,
             renewal=self.renewal,
         )

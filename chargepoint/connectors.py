@@ -62,7 +62,7 @@ class Facts:
         plugged_in: a cable is plugged in.
         expected: somebody who may charge here is to plug in.
         in_use: a transaction runs.
-        ev_suspended: the vehicle takes no energy.
+        ev_suspended: the vehicle takes no energy, or has gone and the transaction goes on.
         evse_suspended: the Charge Point offers none.
         finishing: the transaction is over, its cable still there.
     """
@@ -82,8 +82,7 @@ class Facts:
 STATUSES: Final[tuple[tuple[str, Callable[[Facts], bool]], ...]] = (
     ("Faulted", lambda facts: facts.error_code != NO_ERROR),
     ("SuspendedEVSE", lambda facts: facts.in_use and facts.evse_suspended),
-    # A transaction whose cable was pulled and that goes on (StopTransactionOnEVSideDisconnect) waits for the vehicle.
-    ("SuspendedEV", lambda facts: facts.in_use and (facts.ev_suspended or not facts.plugged_in)),
+    ("SuspendedEV", lambda facts: facts.in_use and facts.ev_suspended),
     ("Charging", lambda facts: facts.in_use),
     ("Unavailable", lambda facts: facts.held or not facts.operative),  # L01.FR.07, L01.FR.19
     ("Finishing", lambda facts: facts.plugged_in and facts.finishing),
@@ -165,14 +164,16 @@ class Connectors:
         self._settle(now)
 
     def plug_in(self, connector: int, now: datetime) -> None:
-        """A cable was plugged in."""
-        self._facts[connector].plugged_in = True
+        """A cable was plugged in, and the vehicle takes energy."""
+        facts = self._facts[connector]
+        facts.plugged_in, facts.ev_suspended = True, False
         self._settle(now)
 
-    def plug_out(self, connector: int, now: datetime) -> None:
-        """The cable was taken out."""
+    def plug_out(self, connector: int, now: datetime, *, goes_on: bool = False) -> None:
+        """The cable was taken out; a transaction that `goes_on` all the same waits for the vehicle."""
         facts = self._facts[connector]
-        facts.plugged_in = facts.finishing = facts.ev_suspended = False
+        facts.plugged_in = facts.finishing = False
+        facts.ev_suspended = goes_on and facts.in_use
         self._settle(now)
 
     def set_ev_suspended(self, connector: int, suspended: bool, now: datetime) -> None:
@@ -201,6 +202,7 @@ class Connectors:
         """The transaction is over; one that never came about (not `was_charging`) has nothing to finish."""
         facts = self._facts[connector]
         facts.in_use = facts.evse_suspended = False
+        facts.ev_suspended = facts.ev_suspended and facts.plugged_in
         facts.finishing = was_charging and facts.plugged_in
         self._settle(now)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from chargepoint.charging_side import ChargingSide
 from chargepoint.configuration import ChangeStatus, Configuration, Origin
 from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
@@ -37,6 +38,7 @@ class ControlMethods:
         connection: asked for its status, and to go and come.
         session: asked for its status, and to say something.
         connectors: asked for their status.
+        charging_side: asked for what goes on at them.
         event_delivery: asked whether it rests.
         renewal: asked for its status, and told of a new certificate.
     """
@@ -48,6 +50,7 @@ class ControlMethods:
         connection: Connection,
         session: Session,
         connectors: Connectors,
+        charging_side: ChargingSide,
         event_delivery: EventDelivery,
         renewal: Renewal,
     ) -> None:
@@ -55,6 +58,7 @@ class ControlMethods:
         self._connection = connection
         self._session = session
         self._connectors = connectors
+        self._charging_side = charging_side
         self._event_delivery = event_delivery
         self._renewal = renewal
 
@@ -92,6 +96,7 @@ class ControlMethods:
             },
             "charge_point_certificate": self._renewal.status(),
             "queued_messages": self._session.waiting,
+            "queued_transaction_messages": await self._charging_side.store.count(),
             "queued_events": await foundation.event_queue.count(),
             "event_delivery": self._event_delivery_status(),
             "security_events": await foundation.security_log.count(),
@@ -104,6 +109,18 @@ class ControlMethods:
             "error_code": state.error_code,
             "info": state.info,
             "availability": "Operative" if self._connectors.is_operative(number) else "Inoperative",
+            "transaction": self._transaction_status(number),
+        }
+
+    def _transaction_status(self, number: int) -> dict[str, Any] | None:
+        transaction = self._charging_side.charging.transaction(number)
+        if transaction is None:
+            return None
+        return {  # without the id tag: members of the group see this, and it is a person's
+            "number": transaction.number,
+            "transaction_id": transaction.transaction_id,
+            "started_at": write_date_time(transaction.started_at),
+            "meter_start_wh": transaction.meter_start_wh,
         }
 
     def _event_delivery_status(self) -> str:

@@ -25,7 +25,9 @@ class Lane(Enum):
 
     BOOT = "boot"
     TRIGGERED = "triggered"
+    AUTHORIZATION = "authorization"
     STATUS = "status"
+    TRANSACTION = "transaction"
     JOB = "job status"
     SECURITY_EVENT = "security event"
     CERTIFICATE = "certificate request"

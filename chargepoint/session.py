@@ -162,8 +162,8 @@ class Session:
         """Something that the Central System may have to hear of has changed: look what is due."""
         self._wake.set()
 
-    async def send(self, request: Any) -> Any:
-        """Say something for a local caller, and return the answer.
+    async def send(self, request: Any, lane: Lane = Lane.LOCAL) -> Any:
+        """Say something now or not at all, for a local caller or a card, and return the answer.
 
         Raises:
             NotAccepted: there is no connection, or the Central System has not accepted this Charge Point.
@@ -171,7 +171,7 @@ class Session:
         """
         if not self._connected or self._registration.status is not RegistrationStatus.ACCEPTED:
             raise NotAccepted("the Central System is not connected or has not accepted this Charge Point")
-        return await self._outbox.send(request, Lane.LOCAL)
+        return await self._outbox.send(request, lane)
 
     def can_trigger(self, message: str) -> bool:
         """Whether the registration lets a triggered message go: before Pending or Accepted only the boot."""

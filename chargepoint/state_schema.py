@@ -6,7 +6,7 @@ release runs on the file after a roll-back.
 
 from typing import Final
 
-from chargepoint import availability, boot, clock, configuration_store, job_journal
+from chargepoint import availability, boot, clock, configuration_store, job_journal, transactions
 from chargepoint.migration import Migration
 from logs import event_table
 
@@ -16,4 +16,5 @@ MIGRATIONS: Final = (
     Migration(job_journal.SCHEMA),
     Migration(availability.SCHEMA),
     Migration(configuration_store.PREVIOUS_SCHEMA),
+    Migration(transactions.SCHEMA),
 )

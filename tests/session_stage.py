@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from chargepoint.availability import AvailabilityStore
+from chargepoint.authorization import Authorization
+from chargepoint.availability import Availability
 from chargepoint.charging import Charging
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
@@ -31,6 +32,7 @@ from chargepoint.session import Session
 from chargepoint.settings import ChargePointSettings, HardwareSettings, SessionSettings
 from chargepoint.state_schema import MIGRATIONS
 from chargepoint.timekeeper import Timekeeper
+from chargepoint.transactions import TransactionStore
 from chargepoint.transfer import Transfers
 from chargepoint.transfer_settings import TransferSettings
 from logs.security_log import SecurityLog
@@ -148,14 +150,18 @@ class Stage:
             self.session.attach(lane, source)
         self.charging = Charging(
             self.connectors,
-            availability=AvailabilityStore(self._database),
+            store=TransactionStore(self._database, self.hardware.boot_id),
+            hardware=self.hardware,
+            configuration=self.configuration,
             clock=self.clock,
+            allows=Authorization(self.session.send, self.configuration).allows,
             tell=self.session.notice_change,
         )
         self.serve = serve_with(
             Domain(
                 configuration=self.configuration,
                 connectors=self.connectors,
+                availability=Availability(self._database, self.connectors, self.clock),
                 charging=self.charging,
                 session=self.session,
                 installer=self.installer,

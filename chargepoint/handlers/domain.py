@@ -4,18 +4,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chargepoint.availability import Availability
 from chargepoint.charging import Charging
 from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
 from chargepoint.hardware.port import ResetKind
 from chargepoint.installation import Installer
+from chargepoint.registration import RegistrationStatus
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import Reply
 from chargepoint.transfer import Transfers
 
 
 class Trigger(Protocol):
-    """Sends what TriggerMessage.req and ExtendedTriggerMessage.req ask for; the session does."""
+    """Knows what may be said, and says what the Central System asked for; the session does."""
+
+    @property
+    def registration(self) -> RegistrationStatus | None:
+        """What the last BootNotification.conf said."""
 
     def can_trigger(self, message: str) -> bool:
         """Whether the registration lets this message go now."""
@@ -34,8 +40,9 @@ class Domain:
     Attributes:
         configuration: the OCPP configuration keys.
         connectors: the connectors and their status.
-        charging: changes their availability.
-        session: sends triggered messages.
+        availability: puts them into service and out of it.
+        charging: starts and stops transactions.
+        session: knows what may be said, and sends triggered messages.
         installer: installs and deletes certificates.
         renewal: asks for the Charge Point certificate and takes it in.
         transfers: uploads and downloads.
@@ -46,6 +53,7 @@ class Domain:
 
     configuration: Configuration
     connectors: Connectors
+    availability: Availability
     charging: Charging
     session: Trigger
     installer: Installer

@@ -130,8 +130,23 @@ class TestStatus:
     def test_a_pulled_cable_whose_transaction_goes_on_waits_for_the_vehicle(self, connectors: Connectors) -> None:
         connectors.plug_in(1, NOW)
         connectors.begin_use(1, NOW)
-        connectors.plug_out(1, LATER)
+        connectors.plug_out(1, LATER, goes_on=True)
         assert connectors[1].status == "SuspendedEV"
+        connectors.plug_in(1, LATER)
+        assert connectors[1].status == "Charging"
+        connectors.plug_out(1, LATER, goes_on=True)
+        connectors.end_use(1, LATER)
+        connectors.plug_in(1, LATER)
+        connectors.begin_use(1, LATER)
+        assert connectors[1].status == "Charging"
+
+    def test_a_pulled_cable_whose_transaction_is_to_end_changes_nothing_until_then(
+        self, connectors: Connectors
+    ) -> None:
+        connectors.plug_in(1, NOW)
+        connectors.begin_use(1, NOW)
+        connectors.plug_out(1, LATER)
+        assert connectors[1].status == "Charging"
         connectors.end_use(1, LATER)
         assert connectors[1].status == "Available"
 

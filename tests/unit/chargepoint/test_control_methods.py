@@ -48,6 +48,12 @@ BAD: Final[list[tuple[str, dict[str, Any], int]]] = [
     ("hardware.set_clock", {"offset_s": "soon"}, INVALID_PARAMS),
     ("hardware.set_clock", {"offset_s": float("nan")}, INVALID_PARAMS),
     ("hardware.set_clock", {"offset_s": float("inf")}, INVALID_PARAMS),
+    ("hardware.plug_in", {"connector": 2}, INVALID_PARAMS),
+    ("hardware.plug_out", {"connector": 0}, INVALID_PARAMS),
+    ("hardware.present_id_tag", {"id_tag": "x" * 21}, INVALID_PARAMS),
+    ("hardware.suspend_ev", {"connector": 1}, INVALID_PARAMS),
+    ("hardware.resume_ev", {"connector": "1"}, INVALID_PARAMS),
+    ("hardware.set_meter", {"connector": 1, "energy_wh": -1}, INVALID_PARAMS),
 ]
 
 
@@ -63,9 +69,16 @@ async def test_status_says_what_the_agent_is_doing(both: tuple[CentralSystem, Ag
     assert status["identity"] == "CP001"
     assert status["registration_status"] == "Accepted"
     assert status["connectors"] == {
-        number: {"status": "Available", "error_code": "NoError", "info": None, "availability": "Operative"}
+        number: {
+            "status": "Available",
+            "error_code": "NoError",
+            "info": None,
+            "availability": "Operative",
+            "transaction": None,
+        }
         for number in ("0", "1")
     }
+    assert status["queued_transaction_messages"] == 0
     assert status["connectors_held"] is False
     assert status["clock"]["is_set"] is True
     assert status["connection"]["state"] == "connected"
@@ -200,3 +213,18 @@ async def test_the_security_log_is_cleared_and_says_so(both: tuple[CentralSystem
     assert not await running.events("AcmeDoorOpen")
     (logged,) = await running.events("SecurityLogWasCleared")
     assert (logged["tech_info"], logged["critical"]) == (event["techInfo"], True)
+
+
+async def test_status_shows_a_transaction_and_not_whose_it_is(both: tuple[CentralSystem, Agent]) -> None:
+    central_system, running = both
+    await running.call("hardware.set_meter", connector=1, energy_wh=1000, power_w=0, soc_percent=40)
+    await running.call("hardware.plug_in", connector=1)
+    await running.call("hardware.present_id_tag", id_tag="04E1C2A3B4")
+    await central_system.expect("StartTransaction")
+    await central_system.expect("StatusNotification", match={"status": "Charging"})
+    status = await running.call("status")
+    transaction = status["connectors"]["1"]["transaction"]
+    assert transaction.pop("started_at").endswith("Z")
+    assert transaction.pop("transaction_id") in (None, 1)  # its answer may still be on the way to the disk
+    assert transaction == {"number": 1, "meter_start_wh": 1000}
+    assert "04E1C2A3B4" not in str(status)

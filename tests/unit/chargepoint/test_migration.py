@@ -171,4 +171,5 @@ async def test_the_tables_of_this_release_are_made(tmp_path: Path) -> None:
         "schema_mark", "clock_floor", "configuration", "boot", "security_event", "configuration_trial",
         "configuration_trial_previous",
         "job", "job_report", "inoperative_connector",
+        "charging_transaction", "transaction_message", "sqlite_sequence",
     }  # fmt: skip
