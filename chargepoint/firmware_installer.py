@@ -11,6 +11,7 @@ from security import durable
 
 SLOTS_NAME: Final = "simulated-slots"
 COMMAND_NAME: Final = "firmware-command"
+RAUC_NAME: Final = "firmware-rauc"
 
 
 def open_firmware_installer(settings: Settings, hardware: Hardware, state: Path) -> Installer | None:
@@ -40,6 +41,8 @@ def open_firmware_installer(settings: Settings, hardware: Hardware, state: Path)
         )
     if name == "command":
         return _command_installer(settings.firmware, hardware, state / COMMAND_NAME)
+    if name == "rauc":
+        return _rauc_installer(settings.firmware, state / RAUC_NAME)
     return None
 
 
@@ -62,4 +65,18 @@ def _command_installer(firmware: FirmwareSettings, hardware: Hardware, directory
         load_record(directory),
         boot_id=hardware.boot_id,
         board_version=lambda: hardware.firmware_version,
+    )
+
+
+def _rauc_installer(firmware: FirmwareSettings, directory: Path) -> Installer:
+    from firmware.rauc_bus import SYSTEM_BUS
+    from firmware.rauc_installer import RaucInstaller, load_record
+
+    durable.make_directory(directory)
+    durable.sweep(directory)
+    return RaucInstaller(
+        directory,
+        load_record(directory),
+        timeout=firmware.install_timeout or None,
+        address=firmware.rauc_bus or SYSTEM_BUS,
     )

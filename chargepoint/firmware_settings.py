@@ -6,16 +6,18 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
 from chargepoint.mistake import MistakeList
 from chargepoint.setting import setting
+from chargepoint.setting_check import check_bus_address
 from chargepoint.setting_table import HardwareSettings
 
 MAX_ARGUMENTS: Final = 64  #: arguments; of a command, itself included; one that needs more is a script
 
-InstallerName = Literal["", "simulated", "command", "none"]
+InstallerName = Literal["", "simulated", "command", "rauc", "none"]
 """Who installs firmware; "" leaves it to the hardware driver (`installer_name`)."""
 
 _TABLE: Final = "firmware"
@@ -73,6 +75,9 @@ class FirmwareSettings:
     install_timeout: timedelta = setting(
         timedelta(hours=1), unit="s", low=0, high=86_400, why="slow flash writes a gigabyte in it; 0: no limit"
     )
+    rauc_bus: str = setting(
+        "", unit="characters", high=255, check=check_bus_address, why="the system's; RAUC is nowhere else on a board"
+    )
 
     @property
     def commands(self) -> Mapping[str, tuple[str, ...]]:
@@ -92,6 +97,11 @@ def installer_name(firmware: FirmwareSettings, hardware: HardwareSettings) -> st
 
 def check_firmware(firmware: FirmwareSettings, mistakes: MistakeList) -> None:
     """Add to `mistakes` what only shows when several keys, or the programs on this machine, are looked at."""
+    if firmware.installer == "rauc" and find_spec("jeepney") is None:
+        reason = "needs the Python package jeepney: pip install chargepoint[rauc]"
+        mistakes.add(_TABLE, "installer", firmware.installer, reason)
+    if firmware.rauc_bus and firmware.installer != "rauc":
+        mistakes.add(_TABLE, "rauc_bus", firmware.rauc_bus, 'needs installer = "rauc" beside it')
     wanted = firmware.installer == "command"
     if wanted and not firmware.install_command and not mistakes.names(_TABLE, "install_command"):
         mistakes.add_at(_TABLE, "install_command", "(missing)", 'is required with installer = "command"')
@@ -100,8 +110,8 @@ def check_firmware(firmware: FirmwareSettings, mistakes: MistakeList) -> None:
             continue
         if not wanted:
             mistakes.add_at(_TABLE, key, command[0], 'needs installer = "command" beside it')
-        elif reason := _fault(command):
-            mistakes.add_at(_TABLE, key, command[0], reason)
+        elif fault := _fault(command):
+            mistakes.add_at(_TABLE, key, command[0], fault)
 
 
 def firmware_warnings(firmware: FirmwareSettings, hardware: HardwareSettings) -> Iterator[str]:

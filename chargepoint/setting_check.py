@@ -123,3 +123,10 @@ def check_key_uri(uri: str) -> str | None:
     if not uri.startswith("pkcs11:") or not uri.isascii() or " " in uri:
         return "must be a URI that begins with pkcs11: and is ASCII without spaces"
     return "must not hold the PIN, which OpenSSL's configuration tells the provider" if "pin-value" in uri else None
+
+
+def check_bus_address(address: str) -> str | None:
+    """Judge the address of a D-Bus: that of the system, or a Unix socket."""
+    if not address or address.startswith(("unix:path=/", "unix:abstract=")):
+        return None
+    return "must be empty for the system's bus, or begin with unix:path=/ or unix:abstract="

@@ -44,6 +44,7 @@ PURE = {
     "firmware.record",
     "firmware.state",
     "firmware.command_record",
+    "firmware.rauc_record",
     "firmware.simulated_boot",
     "firmware.simulated_image",
     "logs.status",

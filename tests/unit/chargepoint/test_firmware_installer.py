@@ -12,9 +12,11 @@ from chargepoint.settings import Settings, load
 from chargepoint.state import StateUnusable
 from firmware.command_installer import CommandInstaller
 from firmware.installer import Installer, Outcome
+from firmware.rauc_installer import RaucInstaller
 from firmware.simulated_slots import SimulatedSlots
 from tests.agent_process import write_config
 from tests.firmware_image import Told, make_image
+from tests.rauc_service import Device, private_bus, rauc_service
 from tests.shell_script import make_script
 
 
@@ -59,6 +61,15 @@ async def test_programs_of_the_board_install_where_config_toml_says_so(tmp_path:
     assert await installer.running_version() == "3.1.0"
     assert await installer.install(make_image(tmp_path / "image"), Told()) is Outcome.NEEDS_REBOOT
     assert (tmp_path / "installed").read_text() == "--now\n"
+
+
+async def test_rauc_installs_where_config_toml_says_so(tmp_path: Path) -> None:
+    async with private_bus(tmp_path) as address, rauc_service(address, Device()) as rauc:
+        installer = opened(settings_in(tmp_path, installer="rauc", rauc_bus=address), tmp_path)
+        assert isinstance(installer, RaucInstaller)
+        assert not (await installer.inspect()).installing
+        await rauc.begin_elsewhere()
+        assert (await installer.inspect()).installing
 
 
 async def test_slots_that_cannot_be_opened_are_a_state_that_cannot_be_used(tmp_path: Path) -> None:

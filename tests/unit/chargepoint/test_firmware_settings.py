@@ -116,3 +116,20 @@ def test_warns_where_a_roll_back_may_pass_unnoticed(tmp_path: Path) -> None:
     program = str(make_script(tmp_path / "program", ":"))
     (warning,) = settings_in(tmp_path, installer="command", install_command=[program]).warnings
     assert "a roll-back by the boot loader shows only where" in warning
+
+
+def test_rauc_needs_jeepney(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_in(tmp_path, installer="rauc").warnings == ()
+    monkeypatch.setattr("chargepoint.firmware_settings.find_spec", lambda name: None)
+    assert mistakes_in(tmp_path, installer="rauc") == [
+        ("installer", "needs the Python package jeepney: pip install chargepoint[rauc]")
+    ]
+
+
+@pytest.mark.parametrize("address", ["unix:path=/run/dbus/bus", "unix:abstract=bus"])
+def test_the_bus_of_rauc_is_a_unix_socket(tmp_path: Path, address: str) -> None:
+    assert settings_in(tmp_path, installer="rauc", rauc_bus=address).firmware.rauc_bus == address
+    assert mistakes_in(tmp_path, rauc_bus=address) == [("rauc_bus", 'needs installer = "rauc" beside it')]
+    ((key, reason),) = mistakes_in(tmp_path, installer="rauc", rauc_bus="tcp:host=localhost")
+    assert key == "rauc_bus"
+    assert reason.startswith("must be empty for the system's bus")
