@@ -26,7 +26,8 @@ def written(running: Agent) -> int:
 
 
 async def all_told(central_system: CentralSystem, running: Agent) -> None:
-    """Wait until the Central System has confirmed the event of the start, and that is kept."""
+    """Wait until all is kept that is written once: the event of the start as confirmed, and what libcurl can do."""
+    await central_system.call("GetConfiguration")  # is answered when that is known, and remembered
     await central_system.expect("SecurityEventNotification", match={"type": "StartupOfTheDevice"})
     async with asyncio.timeout(10):
         while not all(event["delivered"] for event in await running.events("StartupOfTheDevice")):
