@@ -17,14 +17,20 @@ TRIES_OF_A_LONG_OPERATION = 8  # of a Charge Point that is refused: four times a
 
 
 @pytest.mark.requirement("A05.FR.05", "A05.FR.06", "A05.FR.07", "A05.FR.09")
-@pytest.mark.parametrize("reset_on", ["the old connection", "the new connection"])
+@pytest.mark.parametrize("reset_on", ["the old connection", "the old connection, late", "the new connection"])
 @pytest.mark.parametrize("profile", [1, 2], ids=["1 to 2", "2 to 3"])
 async def test_tc_083_upgrade_security_profile(profile: int, reset_on: str, tmp_path: Path) -> None:
-    async with site(tmp_path, profile, {} if reset_on == "the old connection" else SHORTEST_TRIAL) as (tool, running):
+    async with site(tmp_path, profile, SHORTEST_TRIAL if reset_on == "the new connection" else {}) as (tool, running):
         # 1-4: the tool orders the next profile and, right behind it, a hard reset; both are accepted.
         before = await tool.connected()
         if reset_on == "the old connection":
             await upgraded_and_reset(tool, profile + 1)
+            await before.ended()
+            tool.profile = profile + 1
+        elif reset_on == "the old connection, late":
+            # The tool reads the first answer before it sends the reset.
+            assert await change(tool, "SecurityProfile", str(profile + 1)) == "Accepted"
+            assert await tool.call("Reset", HARD) == {"status": "Accepted"}
             await before.ended()
             tool.profile = profile + 1
         else:
