@@ -56,12 +56,14 @@ class Admission:
         status: 101 to let it in, else the HTTP status to answer.
         reason: why it is refused.
         observations: what it did wrong, whether or not it was let in.
+        by_maker: it came with its maker's certificate, which is to be renewed before anything else (A00.FR.406).
     """
 
     identity: str
     status: int = 101
     reason: str = ""
     observations: tuple[Observation, ...] = ()
+    by_maker: bool = False
 
 
 class Refused(Exception):
@@ -87,6 +89,7 @@ class Register:
             remove an entry to let it in with a lower one.
         only: the identities that may connect at all, None for any.
         accept_unknown: take a Charge Point that is not known and remember its first password or serial number.
+        makers: names that O of a maker's certificate contains; with it a Charge Point is let in to have it renewed.
         hangs_up_on: client certificates (DER) on which the connection is cut without an alert or an answer.
         calendar: the time that client certificates are judged by, None where the handshake has judged their dates.
     """
@@ -98,6 +101,7 @@ class Register:
     highest_profiles: dict[str, int] = field(default_factory=dict)
     only: frozenset[str] | None = None
     accept_unknown: bool = False
+    makers: set[str] = field(default_factory=set)
     hangs_up_on: set[bytes] = field(default_factory=set)
     calendar: Callable[[], datetime] | None = None
 
@@ -107,6 +111,7 @@ class Register:
         if identity is None or (self.only is not None and identity not in self.only):
             return Admission("", 404, f"no Charge Point is known at this path, use {self.path}/<identity>")
         observations: tuple[Observation, ...] = ()
+        by_maker = False
         try:
             if self.highest_profiles.get(identity, 0) > profile:  # A05.FR.09
                 raise Refused(403, f"was connected in security profile {self.highest_profiles[identity]} before")
@@ -114,12 +119,12 @@ class Register:
                 case 1 | 2:
                     self._check_password(identity, visitor)
                 case 3:
-                    observations = self._check_certificate(identity, visitor)
+                    observations, by_maker = self._check_certificate(identity, visitor)
                 case _:
                     self._check_unsecured(visitor)
         except Refused as refusal:
             return Admission(identity, refusal.status, refusal.reason, refusal.observations)
-        return Admission(identity, observations=observations)
+        return Admission(identity, observations=observations, by_maker=by_maker)
 
     def confirm(self, identity: str, profile: int) -> None:
         """Note that a Charge Point connected in a profile."""
@@ -150,7 +155,7 @@ class Register:
                 raise Refused(401, "wrong password", (Rule.HEX_CREDENTIAL, "decision 0010"))
             raise Refused(401, "wrong password")
 
-    def _check_certificate(self, identity: str, visitor: Visitor) -> tuple[Observation, ...]:
+    def _check_certificate(self, identity: str, visitor: Visitor) -> tuple[tuple[Observation, ...], bool]:
         if visitor.client_certificate is None:
             raise Refused(403, "no client certificate")
         certificate = x509.load_der_x509_certificate(visitor.client_certificate)
@@ -158,7 +163,8 @@ class Register:
             _check_dates(certificate, self.calendar())
         subject = certificate.subject
         organisations = _texts(subject, NameOID.ORGANIZATION_NAME)
-        if not any(self.organisation in text for text in organisations):  # A00.FR.404
+        ours = any(self.organisation in text for text in organisations)
+        if not ours and not any(maker in text for maker in self.makers for text in organisations):  # A00.FR.404
             raise Refused(403, f"O of the client certificate does not contain {self.organisation!r}")
         common_names = _texts(subject, NameOID.COMMON_NAME)
         expected = self.serial_numbers.get(identity)
@@ -166,9 +172,7 @@ class Register:
             self.serial_numbers[identity] = expected = common_names[0]
         if expected is None or expected not in common_names:  # A00.FR.405
             raise Refused(403, "CN of the client certificate is not the serial number of this Charge Point")
-        if visitor.authorization:
-            return ((Rule.UNASKED_CREDENTIAL, "profile 3"),)
-        return ()
+        return ((Rule.UNASKED_CREDENTIAL, "profile 3"),) if visitor.authorization else (), not ours
 
 
 def _check_dates(certificate: x509.Certificate, now: datetime) -> None:

@@ -13,12 +13,13 @@ System can send is available, and all that a Charge Point does wrong is found. A
 The profile can be changed at any time: the listener stays, and what it asks of the next connection is decided when that
 connection comes. It shares nothing with the agent but the schemas (decision 0046).
 
-Tasks: one a connection, started when a socket is accepted, cancelled when the Central System stops.
+Tasks: one a connection, started when a socket is accepted, and one for the renewal of a maker's certificate
+(handover.py); cancelled when the Central System stops.
 """
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final
@@ -31,6 +32,7 @@ from chargepoint.simulation.door import Door
 from chargepoint.simulation.duty import HEARTBEAT_INTERVAL, Clock, Duty, system_clock
 from chargepoint.simulation.finding import Finding
 from chargepoint.simulation.frame import Call, Payload
+from chargepoint.simulation.handover import Antechamber, renew
 from chargepoint.simulation.orders import Orders
 from chargepoint.simulation.pki import Pki
 from chargepoint.simulation.recorder import EXPECT_TIMEOUT, FrameEntry, Recorder, Refusal
@@ -289,7 +291,10 @@ class CentralSystem:
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
-        task = asyncio.create_task(self._serve(self._count, reader, writer), name=f"connection {self._count}")
+        self._start(self._serve(self._count, reader, writer), f"connection {self._count}")
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -300,20 +305,24 @@ class CentralSystem:
             opened = await Door(number, profile, context, self.register, self.recorder).open(reader, writer)
             if opened is None:
                 return
+            registration = self.registrations.setdefault(opened.identity, Registration())
             connection = Connection(
                 number,
                 opened.identity,
                 profile,
                 opened.websocket,
-                duty=self.duty,
+                duty=Antechamber(self.duty) if opened.by_maker else self.duty,
                 script=self._script,
                 recorder=self.recorder,
-                registration=self.registrations.setdefault(opened.identity, Registration()),
+                registration=registration,
                 orders=self.orders.setdefault(opened.identity, Orders()),
                 settled=self._note_answer,
             )
             if profile != self._profile:  # A00.FR.001: the profile changed while this one was at the door
                 connection.cut()
+            if opened.by_maker:
+                renewal = renew(connection, registration, pki=self.pki, register=self.register, recorder=self.recorder)
+                self._start(renewal, f"renewal of {opened.identity}")
             await self._run(connection)
         finally:
             writer.transport.abort()

@@ -31,10 +31,15 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="ocpp", charset="UTF-8"'}
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A Charge Point that is let in."""
+    """A Charge Point that is let in.
+
+    Attributes:
+        by_maker: with its maker's certificate.
+    """
 
     identity: str
     websocket: WebSocket
+    by_maker: bool = False
 
 
 class Door:
@@ -124,7 +129,7 @@ class Door:
                 tls=tls,
             )
         )
-        return Opened(self._identity, websocket)
+        return Opened(self._identity, websocket, admission.by_maker)
 
     async def _is_revoked(self, client_certificate: bytes | None) -> bool:
         if client_certificate is None or self._context is None:
