@@ -205,7 +205,7 @@ class Authority:
 
         Args:
             subject: its subject.
-            usages: extended key usages.
+            usages: extended key usages; none: the extension is left out.
             key: the leaf's key pair, or only its public key (then `Issued.key_pem` is empty).
             san: dNSNames; none by default, as A00.FR.511 advises.
             not_before: begin of its validity; by default yesterday.
@@ -282,9 +282,10 @@ def _as_leaf(
     builder = (
         builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)  # A00.FR.512
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(_authority_key_identifier(signer), critical=False)
     )
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     if san:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in san]), critical=False)
     return builder

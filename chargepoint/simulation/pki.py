@@ -6,6 +6,7 @@ device that was once given the root still trusts the Central System after its re
 Not done here: building certificates (authority.py), telling what was revoked (responder.py).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -13,7 +14,7 @@ from typing import Final, Literal, cast
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from chargepoint.simulation.authority import (
     CLIENT,
@@ -150,12 +151,35 @@ class Pki:
             self_signed=self_signed,
         )
 
-    def firmware_signing_certificate(self, *, key: KeyKind = "ec", issuer: Authority | None = None) -> Issued:
-        """Issue a firmware signing certificate directly below the manufacturer root."""
+    def firmware_signing_certificate(
+        self,
+        *,
+        key: KeyKind = "ec",
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+        usages: Sequence[ObjectIdentifier] = (CODE_SIGNING,),
+        issuer: Authority | None = None,
+        self_signed: bool = False,
+        weak_key: bool = False,
+    ) -> Issued:
+        """Issue a firmware signing certificate, directly below the manufacturer root unless a keyword says otherwise.
+
+        Args:
+            key: kind of key.
+            not_before: begin of its validity; by default yesterday.
+            not_after: end of its validity; by default in a year.
+            usages: extended key usages; none: the extension is left out.
+            issuer: another authority: an intermediate, a stranger's root.
+            self_signed: no authority at all.
+            weak_key: a key too short for A00.FR.502 and 503.
+        """
         return (issuer or self.manufacturer_root).issue(
             subject_name("Example Firmware Signing", MANUFACTURER_NAME),
-            usages=(CODE_SIGNING,),
-            key=generate_key(key),
+            usages=usages,
+            key=generate_key(key, weak=weak_key),
+            not_before=not_before,
+            not_after=not_after,
+            self_signed=self_signed,
         )
 
     def revoke(
