@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,15 @@ from chargepoint.simulation import transcript
 from chargepoint.simulation.admission import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES
 from chargepoint.simulation.central_system import LOOPBACK, CentralSystem
 from chargepoint.simulation.desk import Desk
+from chargepoint.simulation.file_desk import FileDesk
+from chargepoint.simulation.file_servers import FileServers
 from chargepoint.simulation.finding import Finding
 from chargepoint.simulation.pki import CPO_NAME, Pki
 from chargepoint.simulation.recorder import Entry
 
 DEFAULT_PORT: Final = 9000  #: TCP port; free on most machines, and not one of root's
 MAX_PORT: Final = 65_535  #: TCP port; TCP has 16 bits for it
+FILE_PORTS: Final = 6  #: TCP ports; one for each scheme of file_servers.py
 MAX_ENTRIES: Final = 1_000  #: entries of the record kept; the lines shown are the record that a person reads
 MAX_COMMAND_BYTES: Final = 65_536  #: bytes of a command; a certificate chain of 10,000 characters fits
 
@@ -49,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind", default=LOOPBACK,
         help="address to listen at (default %(default)s); another one lets the network in, so use it in a laboratory",
     )  # fmt: skip
+    parser.add_argument(
+        "--file-port", type=_file_port, default=0, metavar="PORT",
+        help="TCP port of the first file server, http; https, ftp, ftpes, ftps and sftp have the next (default any)",
+    )  # fmt: skip
     parser.add_argument("--path", type=_path, default="/ocpp", help="path before the identity (default %(default)s)")
     parser.add_argument(
         "--organisation", default=CPO_NAME, help="name of the CPO on certificates (default %(default)s)"
@@ -67,6 +75,9 @@ def main(namespace: argparse.Namespace) -> int:
         return _REFUSED
     try:
         asyncio.run(_run(namespace))
+    except _NoFileServers as error:
+        _say(f"chargepoint central-system: the file servers cannot start: {error} (--file-port names other ports)")
+        return _FAILED
     except OSError as error:
         _say(f"chargepoint central-system: {_where(error, namespace)}: {os.strerror(error.errno or 0)}")
         return _FAILED
@@ -83,9 +94,14 @@ def _where(error: OSError, namespace: argparse.Namespace) -> str:
     return f"port {namespace.port} of {namespace.bind} cannot be had (--port and --bind name another)"
 
 
+class _NoFileServers(Exception):
+    """Raised when the file servers cannot listen; the text says why."""
+
+
 async def _run(namespace: argparse.Namespace) -> None:
+    pki = Pki.create(namespace.directory, organisation=namespace.organisation)
     central_system = CentralSystem(
-        pki=Pki.create(namespace.directory, organisation=namespace.organisation),
+        pki=pki,
         profile=namespace.profile,
         port=namespace.port,
         host=namespace.host,
@@ -99,12 +115,33 @@ async def _run(namespace: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with central_system:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(central_system)
+        servers = await _serve_files(stack, pki, namespace)
+        files = FileDesk(central_system, servers)
         _greet(central_system, namespace)
-        commands = asyncio.create_task(_obey(Desk(central_system, namespace.directory, _say), stop))
+        for line in files.greeting():
+            _say(line)
+        _say("help lists the commands")
+        commands = asyncio.create_task(_obey(Desk(central_system, namespace.directory, _say, files), stop))
         await stop.wait()
         commands.cancel()
         await asyncio.gather(commands, return_exceptions=True)
+
+
+async def _serve_files(stack: AsyncExitStack, pki: Pki, namespace: argparse.Namespace) -> FileServers:
+    servers = FileServers(
+        namespace.directory / "files", pki,
+        first_port=namespace.file_port, host=namespace.host, bind=namespace.bind,
+    )  # fmt: skip
+    for server in servers:
+        server.record.listeners.append(lambda arrival: _say(transcript.transfer(arrival)))
+    try:
+        return await stack.enter_async_context(servers)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _NoFileServers(os.strerror(error.errno or 0)) from error
 
 
 def _know(central_system: CentralSystem, namespace: argparse.Namespace) -> None:
@@ -123,6 +160,7 @@ def _greet(central_system: CentralSystem, namespace: argparse.Namespace) -> None
     _say("an agent's config.toml:")
     _say(f'    [central_system]  url = "{central_system.url}"')
     _say(f'    [provisioning]    central_system_roots = ["{root}"]')
+    _say(f'                      manufacturer_roots = ["{root.with_name("manufacturer_root.pem")}"]')
     _say(f"    [configuration]   SecurityProfile = {central_system.profile}")
     if central_system.profile in _PASSWORD_PROFILES and namespace.password is None:
         _say("the first AuthorizationKey that a Charge Point shows counts as its own (--password sets it)")
@@ -130,7 +168,6 @@ def _greet(central_system: CentralSystem, namespace: argparse.Namespace) -> None
         _say("issue SERIAL_NUMBER makes a certificate for a Charge Point")
     if namespace.bind != LOOPBACK:
         _say(f"note: listening at {namespace.bind}, not on loopback only: whoever reaches this port may connect")
-    _say("help lists the commands")
 
 
 async def _obey(desk: Desk, stop: asyncio.Event) -> None:
@@ -171,6 +208,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to {MAX_PORT}")
     return int(text)
+
+
+def _file_port(text: str) -> int:
+    port = _port(text)
+    if port > MAX_PORT - FILE_PORTS + 1:
+        raise argparse.ArgumentTypeError(f"{FILE_PORTS} ports are needed from there on")
+    return port
 
 
 def _path(text: str) -> str:

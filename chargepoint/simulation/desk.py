@@ -1,16 +1,20 @@
 """The desk from which a developer plays Central System by hand: one command a line.
 
-    call ACTION {json}      send a CALL and show the answer (call @IDENTITY ... where several are connected)
-    answer ACTION {json}    answer an action like this from now on
-    silence ACTION          do not answer an action from now on
-    usual [ACTION]          answer as usual again
-    profile 0..3            serve another security profile
-    issue SERIAL_NUMBER     issue a Charge Point certificate and write it with its key
-    drop                    cut the connection (drop IDENTITY where several are connected)
-    list                    who is connected
-    findings                what Charge Points did wrong
-    help                    this text
-    quit                    the end
+    call ACTION {json}         send a CALL and show the answer (call @IDENTITY ... where several are connected)
+    answer ACTION {json}       answer an action like this from now on
+    silence ACTION             do not answer an action from now on
+    usual [ACTION]             answer as usual again
+    profile 0..3               serve another security profile
+    issue SERIAL_NUMBER        issue a Charge Point certificate and write it with its key
+    upload [KIND] [SCHEME]     have a log sent: KIND is security (as by default) or diagnostics
+    firmware VERSION [SCHEME]  publish a signed image of this version and order the update
+    forgery VERSION [SCHEME]   the same with an image that was changed after it had been signed
+                               SCHEME: http, https (as by default), ftp, ftpes, ftps, sftp
+    drop                       cut the connection (drop IDENTITY where several are connected)
+    list                       who is connected
+    findings                   what Charge Points did wrong
+    help                       this text
+    quit                       the end
 
 A mistake in a command is told and changes nothing.
 """
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chargepoint.simulation.central_system import BadAnswer, CallRefused, CentralSystem, ConnectionGone
+from chargepoint.simulation.file_desk import FileDesk
 from chargepoint.simulation.script import Answer, Silence
 
 CONNECT_TIMEOUT: Final = timedelta(seconds=1)  #: time that a command waits for a connection; a person can repeat it
@@ -34,12 +39,16 @@ class Desk:
         central_system: the Central System that is played.
         directory: where certificates are written.
         say: shows a line.
+        files: orders uploads and updates; None where there are no file servers.
     """
 
-    def __init__(self, central_system: CentralSystem, directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, central_system: CentralSystem, directory: Path, say: Callable[[str], None], files: FileDesk | None = None
+    ) -> None:
         self._central_system = central_system
         self._directory = directory
         self._say = say
+        self._files = files
 
     async def obey(self, command: str) -> None:
         """Carry out a command other than quit, which is the caller's. Mistakes are said, not raised."""
@@ -61,6 +70,8 @@ class Desk:
                     self._say(f"serving security profile {rest} at {self._central_system.url}")
                 case "issue":
                     self._issue(rest)
+                case "upload" | "firmware" | "forgery":
+                    await self._order(word, rest)
                 case "drop":
                     (await self._central_system.connected(rest or None, timeout=CONNECT_TIMEOUT)).cut()
                 case "list":
@@ -79,12 +90,20 @@ class Desk:
             self._say(f"{word}: {error}")
 
     async def _call(self, rest: str) -> None:
-        identity = None
-        if rest.startswith("@"):
-            identity, _, rest = rest[1:].partition(" ")
+        identity, rest = _whom(rest)
         action, payload = _action_and_payload(rest)
         connection = await self._central_system.connected(identity, timeout=CONNECT_TIMEOUT)
         await self._central_system.call(action, payload, identity=connection.identity)
+
+    async def _order(self, word: str, rest: str) -> None:
+        if self._files is None:
+            raise ValueError("there are no file servers")
+        identity, rest = _whom(rest)
+        connection = await self._central_system.connected(identity, timeout=CONNECT_TIMEOUT)
+        if word == "upload":
+            await self._files.upload(rest.split(), connection.identity)
+        else:
+            await self._files.update(rest.split(), connection.identity, is_forged=word == "forgery")
 
     def _issue(self, serial_number: str) -> None:
         if not serial_number or not serial_number.replace("-", "").replace("_", "").isalnum():
@@ -100,6 +119,13 @@ class Desk:
             self._say(f"{identity}: security profile {connection.profile}, {registration}")
         if not connections:
             self._say("nobody is connected")
+
+
+def _whom(text: str) -> tuple[str | None, str]:
+    if not text.startswith("@"):
+        return None, text
+    identity, _, rest = text[1:].partition(" ")
+    return identity, rest.strip()
 
 
 def _action_and_payload(text: str) -> tuple[str, dict[str, Any]]:

@@ -10,8 +10,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from chargepoint.simulation.file_fault import Fault
@@ -36,6 +36,7 @@ class Arrival:
         fault: what struck it.
         over: whether it has ended, well or not.
         headers: headers of HTTP, in order.
+        at: when it began, aware UTC.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Arrival:
     fault: Fault | None = None
     over: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def header(self, name: str) -> str | None:
         """Return the first header of a name, in any case."""
@@ -60,9 +62,13 @@ class FileRecord:
 
     Args:
         scheme: scheme of the server.
+
+    Attributes:
+        listeners: called with each arrival that is over, from the thread of the server.
     """
 
     def __init__(self, scheme: str) -> None:
+        self.listeners: list[Callable[[Arrival], None]] = []
         self._scheme = scheme
         self._lock = threading.Lock()
         self._count = 0
@@ -99,6 +105,8 @@ class FileRecord:
         """Note that it is over."""
         arrival.over = True
         self.wake()
+        for listener in self.listeners:
+            listener(arrival)
 
     def wake(self) -> None:
         """Have everyone who waits look again."""

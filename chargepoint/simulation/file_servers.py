@@ -24,6 +24,7 @@ class FileServers:
     Args:
         directory: where their directories are made.
         pki: issues their certificates.
+        first_port: TCP port of the first server, each of the others has the next; 0 for any.
         options: as for `FileServer`.
 
     Attributes:
@@ -35,7 +36,7 @@ class FileServers:
         sftp: the server for sftp; its host key lies in `directory`.
     """
 
-    def __init__(self, directory: Path, pki: Pki, **options: Any) -> None:
+    def __init__(self, directory: Path, pki: Pki, *, first_port: int = 0, **options: Any) -> None:
         self.http = HttpServer(directory / "http", **options)
         self.https = HttpsServer(directory / "https", pki, **options)
         self.ftp = FtpServer(directory / "ftp", **options)
@@ -43,6 +44,9 @@ class FileServers:
         self.ftps = FtpsServer(directory / "ftps", pki, **options)
         self.sftp = SftpServer(directory / "sftp", host_key=directory / "sftp_host_key", **options)
         self._stack = AsyncExitStack()
+        if first_port:
+            for port, server in enumerate(self, first_port):
+                server.port = port
 
     def __iter__(self) -> Iterator[FileServer]:
         yield from (self.http, self.https, self.ftp, self.ftpes, self.ftps, self.sftp)

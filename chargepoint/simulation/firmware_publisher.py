@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from chargepoint.simulation.file_servers import FileServers
 from chargepoint.simulation.firmware_signing import PIECE_BYTES, Method, check, sha256_of, sign
 from chargepoint.simulation.frame import Payload
 from chargepoint.simulation.pki import Pki
+from chargepoint.simulation.request_id import next_request_id
 
 IMAGE_BYTES: Final = 300_000  #: bytes of an image; more than the buffers of a connection hold, and quick all the same
 DIRECTORY: Final = "firmware"
@@ -92,7 +92,6 @@ class FirmwarePublisher:
     def __init__(self, servers: FileServers, pki: Pki) -> None:
         self._servers = servers
         self._pki = pki
-        self._request_ids = count(1)
         self.signing = pki.firmware_signing_certificate()
         self.rsa_signing = pki.firmware_signing_certificate(key="rsa")
 
@@ -171,7 +170,7 @@ class FirmwarePublisher:
         }
         if install_at is not None:
             firmware["installDateTime"] = _text(install_at)
-        payload: Payload = {"requestId": next(self._request_ids) if request_id is None else request_id}
+        payload: Payload = {"requestId": next_request_id() if request_id is None else request_id}
         payload["firmware"] = firmware
         if retries is not None:
             payload["retries"] = retries

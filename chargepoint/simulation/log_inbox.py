@@ -6,18 +6,17 @@ log = await inbox.received(answer["filename"])
 """
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Final, Literal
 
 from chargepoint.simulation.file_account import WRITER, Account
 from chargepoint.simulation.file_server import INBOX, FileServer
 from chargepoint.simulation.frame import Payload
 from chargepoint.simulation.recorder import EXPECT_TIMEOUT
+from chargepoint.simulation.request_id import next_request_id
 
 LogKind = Literal["SecurityLog", "DiagnosticsLog"]
 
 _UPLOADS: Final = ("PUT", "POST", "STOR", "APPE", "write")
-_request_ids: Final = count(1)  # one row for all inboxes: a Charge Point must not see a requestId twice
 
 
 class LogInbox:
@@ -66,7 +65,7 @@ class LogInbox:
             retry_interval: seconds between two tries; by default left to the Charge Point.
         """
         log = {"remoteLocation": self.location} | _span("oldestTimestamp", oldest) | _span("latestTimestamp", latest)
-        payload: Payload = {"logType": kind, "requestId": next(_request_ids) if request_id is None else request_id}
+        payload: Payload = {"logType": kind, "requestId": next_request_id() if request_id is None else request_id}
         return payload | {"log": log} | _tries(retries, retry_interval)
 
     def diagnostics_request(

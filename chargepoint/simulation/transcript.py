@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from chargepoint.simulation.file_record import Arrival
 from chargepoint.simulation.finding import Finding
 from chargepoint.simulation.frame import Call, CallError, CallResult
 from chargepoint.simulation.recorder import Entry, FrameEntry, Gone, Refusal, Upgrade
@@ -32,7 +33,16 @@ def line(entry: Entry | Finding, passwords: Iterable[bytes] = ()) -> str:
     for password in passwords:
         for form in _forms(password):
             text = re.sub(re.escape(form), MASK, text, flags=re.IGNORECASE)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return _printable(text)
+
+
+def transfer(arrival: Arrival) -> str:
+    """Describe what arrived at a file server; it holds no password."""
+    moved = f", {arrival.bytes} bytes" if arrival.bytes or arrival.path else ""
+    offset = f" from {arrival.offset}" if arrival.offset else ""
+    status = "cut" if arrival.status is None and arrival.path else arrival.status or "ok"
+    text = f"{arrival.at:%H:%M:%S}  {arrival.user or '?'}  >>  {arrival.scheme} {arrival.command} {arrival.path}"
+    return _printable(f"{text.rstrip()}{offset}{moved}: {status}")
 
 
 def _describe(entry: Entry) -> str:
@@ -80,6 +90,10 @@ def _masked(action: str, value: Any) -> Any:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= MAX_PAYLOAD_LENGTH else f"{text[:MAX_PAYLOAD_LENGTH]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _forms(password: bytes) -> set[str]:

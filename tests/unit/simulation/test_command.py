@@ -12,7 +12,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from chargepoint.simulation.file_account import WRITER
+from chargepoint.simulation.http_server import HttpServer
 from tests.bare_charge_point import BOOT, PASSWORD, BareChargePoint, basic
+from tests.curl import curl, needs_curl
 
 ROOT = Path(__file__).parents[3]
 
@@ -115,6 +118,32 @@ async def test_a_directory_that_cannot_be_used_is_one_kind_line(tmp_path: Path) 
     (tmp_path / "central_system_root.key").write_text("damaged")
     async with running(tmp_path) as command:
         await command.until(f"the PKI in {tmp_path} is damaged")
+        assert await command.process.wait() == 1
+
+
+@needs_curl
+async def test_files_are_taken_and_shown(tmp_path: Path) -> None:
+    log = tmp_path / "security.log"
+    log.write_bytes(b"what happened")
+    async with running(tmp_path / "site") as command:
+        url = (await command.until("logs are taken at     http:")).rpartition(" ")[2]
+        assert "ssh-ed25519" in await command.until("host key of sftp")
+        await command.until("help lists the commands")
+        assert (await curl("--upload-file", log, f"{url}a.log")).code == 0
+        assert (await command.until("http PUT")).endswith("writer  >>  http PUT /inbox/a.log, 13 bytes: 201")
+        assert (tmp_path / "site" / "files" / "http" / "inbox" / "a.log").read_bytes() == b"what happened"
+        assert not [line for line in command.lines if ">>" in line and WRITER.password in line]
+
+
+async def test_file_servers_have_the_ports_that_are_named(tmp_path: Path) -> None:
+    async with running(tmp_path, "--file-port", "65531") as command:
+        await command.until("6 ports are needed from there on")
+        assert await command.process.wait() == 2
+    async with (
+        HttpServer(tmp_path / "other") as other,
+        running(tmp_path, "--file-port", str(other.port)) as command,
+    ):
+        await command.until("chargepoint central-system: the file servers cannot start: Address already in use")
         assert await command.process.wait() == 1
 
 

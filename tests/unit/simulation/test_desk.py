@@ -2,11 +2,16 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.desk import Desk
+from chargepoint.simulation.file_account import WRITER
+from chargepoint.simulation.file_desk import FileDesk
+from chargepoint.simulation.file_servers import FileServers
+from chargepoint.simulation.firmware_signing import Unfit, check
 from tests.bare_charge_point import BOOT, charge_point
 
 
@@ -61,6 +66,74 @@ async def test_profile_connections_and_findings_are_shown(tmp_path: Path) -> Non
             f"written: {tmp_path / 'SN-7.pem'}",
             f"written: {tmp_path / 'SN-7.key'}",
         ]
+
+
+async def test_logs_and_updates_are_ordered(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with (
+        CentralSystem() as central_system,
+        FileServers(tmp_path / "files", central_system.pki) as servers,
+        charge_point(central_system) as client,
+    ):
+        desk = Desk(central_system, tmp_path, said.append, FileDesk(central_system, servers))
+        await client.call("BootNotification", BOOT)
+
+        async def order(command: str) -> tuple[str, dict[str, Any]]:
+            obeying = asyncio.create_task(desk.obey(command))
+            _, _, action, payload = await client.answer({"status": "Accepted"})
+            await obeying
+            return action, payload
+
+        action, security = await order("upload")
+        assert (action, security["logType"]) == ("GetLog", "SecurityLog")
+        assert security["log"]["remoteLocation"] == servers.https.url("inbox/", account=WRITER)
+        action, diagnostics = await order("upload @CP001 diagnostics sftp")
+        assert (action, diagnostics["logType"]) == ("GetLog", "DiagnosticsLog")
+        assert diagnostics["log"]["remoteLocation"] == servers.sftp.url("inbox/", account=WRITER)
+        action, good = await order("firmware 1.1.0 ftp")
+        assert (action, good["firmware"]["location"].partition(":")[0]) == ("SignedUpdateFirmware", "ftp")
+        action, bad = await order("forgery @CP001 1.2.0")
+        (forged,) = (servers.https.directory / "firmware").iterdir()
+        root, certificate = central_system.pki.manufacturer_root, bad["firmware"]["signingCertificate"]
+        with pytest.raises(Unfit):
+            check(forged, certificate, bad["firmware"]["signature"], root)
+        ids = [each["requestId"] for each in (security, diagnostics, good, bad)]
+        assert len(set(ids)) == 4
+        assert said == []
+
+
+async def test_where_files_go_is_told(tmp_path: Path) -> None:
+    async with CentralSystem() as central_system, FileServers(tmp_path, central_system.pki) as servers:
+        told = FileDesk(central_system, servers).greeting()
+        assert [line.rpartition(" ")[2] for line in told[:6]] == [
+            server.url("inbox/", account=WRITER) for server in servers
+        ]
+        assert told[6].endswith(servers.sftp.host_key_line)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("upload gopher", "upload: SCHEME is one of http, https, ftp, ftpes, ftps, sftp"),
+        ("upload https sftp", "upload: SCHEME is one of"),
+        ("firmware", "firmware: VERSION of letters"),
+        ("forgery ../1", "forgery: VERSION of letters"),
+        ("firmware 1.1.0 gopher", "firmware: SCHEME is one of"),
+    ],
+)
+async def test_an_order_that_makes_no_sense_is_not_given(command: str, reply: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    async with (
+        CentralSystem() as central_system,
+        FileServers(tmp_path, central_system.pki) as servers,
+        charge_point(central_system) as client,
+    ):
+        await client.call("BootNotification", BOOT)
+        await Desk(central_system, tmp_path, said.append, FileDesk(central_system, servers)).obey(command)
+        await Desk(central_system, tmp_path, said.append).obey("upload")
+        assert [each.action for each in central_system.recorder.frames("sent")] == ["BootNotification"]
+    assert said[0].startswith(reply)
+    assert said[1:] == ["upload: there are no file servers"]
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,11 @@ def test_the_request_is_what_the_schema_wants(publisher: FirmwarePublisher) -> N
     moment = datetime(2030, 1, 2, tzinfo=UTC)
     release = publisher.publish("1.1.0")
     request = publisher.request(
-        release, retrieve_at=moment, install_at=moment, retries=3, retry_interval=7, account=READER
+        release, request_id=7, retrieve_at=moment, install_at=moment, retries=3, retry_interval=7, account=READER
     )
     schema.check_request("SignedUpdateFirmware", request)
     assert request == {
-        "requestId": 1,
+        "requestId": 7,
         "retries": 3,
         "retryInterval": 7,
         "firmware": {
@@ -107,9 +107,9 @@ def test_the_request_is_what_the_schema_wants(publisher: FirmwarePublisher) -> N
             "signature": release.signature,
         },
     }
-    assert publisher.request(release)["requestId"] == 2
-    assert publisher.request(release, request_id=42)["requestId"] == 42
-    assert publisher.request(release).keys() == {"requestId", "firmware"}
+    bare = publisher.request(release)
+    assert bare.keys() == {"requestId", "firmware"}
+    assert publisher.request(release)["requestId"] == bare["requestId"] + 1
 
 
 def test_an_image_that_was_changed_is_not_handed_out(publisher: FirmwarePublisher) -> None:
