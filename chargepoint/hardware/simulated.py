@@ -65,7 +65,7 @@ class SimulatedHardware:
 
     @property
     def firmware_version(self) -> str | None:
-        """Not known here: config.toml says it."""
+        """Not known here: the firmware installer says it, or config.toml."""
         return None
 
     def system_time(self) -> datetime:

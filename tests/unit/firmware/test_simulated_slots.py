@@ -208,6 +208,51 @@ async def test_an_installation_that_is_cancelled_as_it_succeeds_is_undone(
     assert await boot(tmp_path, "boot-1").inspect() == FACTORY
 
 
+async def test_an_undoing_that_the_disk_does_not_take_is_told_and_the_cancellation_stays_one(
+    tmp_path: Path, image: Image, caplog: pytest.LogCaptureFixture
+) -> None:
+    slots = boot(tmp_path)
+    loop = asyncio.get_running_loop()
+
+    class Failing(FullDisk):
+        """Takes the three files of an installation, and cancels with the last."""
+
+        def create(self, path: Path, mode: int) -> int:
+            descriptor = super().create(path, mode)
+            if self._files == 0:
+                loop.call_soon_threadsafe(installing.cancel)
+            return descriptor
+
+    before, durable.operations = durable.operations, Failing(3)
+    try:
+        installing = asyncio.create_task(slots.install(image, Told()))
+        await asyncio.wait([installing])
+    finally:
+        durable.operations = before
+    assert installing.cancelled()
+    assert "the cancelled image waits for the reboot" in caplog.text
+    assert (await slots.inspect()).waiting_sha256 == image.sha256
+
+
+async def test_an_image_that_goes_away_while_it_is_copied_is_no_installation(tmp_path: Path, image: Image) -> None:
+    class Vanishing(durable.Operations):
+        """Takes the image away as its copy begins."""
+
+        def create(self, path: Path, mode: int) -> int:
+            if ".image." in path.name:
+                image.path.unlink()
+            return super().create(path, mode)
+
+    slots = boot(tmp_path)
+    before, durable.operations = durable.operations, Vanishing()
+    try:
+        with pytest.raises(InstallFailed, match="the image cannot be read: No such file"):
+            await slots.install(image, Told())
+    finally:
+        durable.operations = before
+    assert await boot(tmp_path, "boot-1").inspect() == FACTORY
+
+
 @pytest.mark.parametrize("files", [0, 1, 2])
 async def test_a_full_disk_fails_the_installation_and_the_old_slot_boots(
     tmp_path: Path, image: Image, files: int
