@@ -10,7 +10,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from benchmarks import idle, imported, memory, roots, round_trip, security_events, security_log, soak, start
+from benchmarks import (
+    idle,
+    imported,
+    memory,
+    roots,
+    round_trip,
+    security_events,
+    security_log,
+    soak,
+    start,
+    transfers,
+)
 from benchmarks.bed import Bed, bed
 from benchmarks.process import Broken
 from benchmarks.result import Row, table
@@ -24,6 +35,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Bed], Awaitable[list[Row]]]]] = {
     "security-events": security_events.measure,
     "security-log": security_log.measure,
     "roots": roots.measure,
+    "transfers": transfers.measure,
     "soak": soak.measure,
 }
 

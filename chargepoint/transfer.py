@@ -90,20 +90,23 @@ class Transfers:
         Raises:
             TransferFailed: why the file is not there.
         """
-        from chargepoint.transfer_upload import Upload  # not before it is needed: most starts transfer nothing
-
-        place = await self._judge(location)
         watch = Watch(progress)
-        upload = Upload(
-            source=source,
-            location=place,
-            file_name=file_name,
-            resume=resume,
-            settings=self._settings,
-            trust=self._trust,
-            watch=watch,
-        )
-        await self._carry_out(upload.run, watch)
+        protocols = await self._usable()
+
+        def work() -> None:
+            from chargepoint.transfer_upload import Upload
+
+            Upload(
+                source=source,
+                location=self._judge(location, protocols),
+                file_name=file_name,
+                resume=resume,
+                settings=self._settings,
+                trust=self._trust,
+                watch=watch,
+            ).run()
+
+        await self._carry_out(work, watch)
 
     async def download(self, location: str, target: Path, *, max_bytes: int, progress: Tell) -> Download:
         """Fetch a file; when it returns, the file is whole on the disk, with mode 0600.
@@ -120,36 +123,44 @@ class Transfers:
         Raises:
             TransferFailed: why the file is not here.
         """
-        from chargepoint.transfer_download import Fetch  # not before it is needed
-
-        place = await self._judge(location)
         watch = Watch(progress)
-        fetch = Fetch(
-            location=place,
-            target=target,
-            max_bytes=max_bytes,
-            reserve_bytes=self._reserve_bytes,
-            settings=self._settings,
-            trust=self._trust,
-            watch=watch,
-        )
+        protocols = await self._usable()
+
+        def work() -> Download:
+            from chargepoint.transfer_download import Fetch
+
+            return Fetch(
+                location=self._judge(location, protocols),
+                target=target,
+                max_bytes=max_bytes,
+                reserve_bytes=self._reserve_bytes,
+                settings=self._settings,
+                trust=self._trust,
+                watch=watch,
+            ).run()
+
         if (earlier := self._ends.get(target)) is not None:
             await asyncio.wait({earlier})  # one that was cancelled still brings to the disk what had come
-        return await self._carry_out(fetch.run, watch, target)
+        return await self._carry_out(work, watch, target)
+
+    # What only a transfer needs is imported in its thread: most starts transfer nothing, and the event loop goes on.
 
     @cached_property
     def _trust(self) -> "Trust":
-        from chargepoint.transfer_trust import Trust  # not before it is needed
+        from chargepoint.transfer_trust import Trust
 
         return Trust(self._settings, self._directory, self._roots)
 
-    async def _judge(self, location: str) -> "Location":
-        from chargepoint.transfer_location import Location  # not before it is needed
+    async def _usable(self) -> tuple[str, ...]:
+        await self.learn()
+        return self.protocols
+
+    def _judge(self, location: str, protocols: Collection[str]) -> "Location":
+        from chargepoint.transfer_location import Location
 
         place = Location.parse(location)
-        await self.learn()
-        if place.protocol not in self.protocols:
-            names = ", ".join(self.protocols) or "none"
+        if place.protocol not in protocols:
+            names = ", ".join(protocols) or "none"
             raise TransferFailed(TransferFault.UNSUPPORTED_SCHEME, f"{place}: supported is {names}")
         return place
 

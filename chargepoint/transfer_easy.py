@@ -30,7 +30,7 @@ MAX_HEAD_BYTES: Final = 262_144  #: bytes of headers or replies of one exchange;
 MAX_ANSWER_BYTES: Final = 1_048_576  #: bytes of an answer that is no file; pages about errors are smaller
 MAX_MESSAGE_CHARACTERS: Final = 200  #: characters of libcurl's message; it says more than that in no case seen
 RECEIVE_BYTES: Final = 524_288  #: bytes taken in at a time; more gains nothing on loopback
-SEND_BYTES: Final = 1_048_576  #: bytes handed out at a time; libcurl takes up to 2 MiB
+SEND_BYTES: Final = 524_288  #: bytes handed out at a time; more was slower, for it leaves the cache of the processor
 LEAST_BYTES_PER_S: Final = 1  #: bytes a second, averaged by libcurl; below it nothing moves
 KIB: Final = 1024  #: code; bytes in a KiB
 

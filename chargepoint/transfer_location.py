@@ -124,8 +124,9 @@ class Location:
     def __str__(self) -> str:
         """The form for logs: without user, password and query."""
         userinfo = "" if self.user is None and self.password is None else f"{MASK}@"
-        query = "" if self.query is None else f"?{MASK}"
-        return f"{self.scheme}://{userinfo}{self._authority(None)}{self.path}{query}"
+        path, begun, _ = self.path.partition("%3F")  # where others than HTTP have what looks like a query
+        query = f"?{MASK}" if begun or self.query is not None else ""
+        return f"{self.scheme}://{userinfo}{self._authority(None)}{path}{query}"
 
     def _authority(self, port: int | None) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -133,7 +134,7 @@ class Location:
         return host if port is None else f"{host}:{port}"
 
     def _secrets(self) -> set[str]:
-        found = {self.query or ""}
+        found = {self.query or "", self.path.partition("%3F")[2]}
         for secret in (self.user, self.password):
             if secret is not None:
                 raw = secret.reveal()

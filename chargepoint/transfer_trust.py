@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from chargepoint.transfer_fault import TransferFailed, TransferFault
 from chargepoint.transfer_location import Location
@@ -47,11 +47,12 @@ class Trust:
         roots: the installed Central System roots.
     """
 
+    _remembering: ClassVar = threading.Lock()
+
     def __init__(self, settings: TransferSettings, directory: Path, roots: Roots) -> None:
         self._settings = settings
         self._remembered = directory / KNOWN_HOSTS_NAME
         self._roots = roots
-        self._remembering = threading.Lock()
 
     def authorities(self) -> bytes:
         """Return the roots for TLS in PEM; reads files.

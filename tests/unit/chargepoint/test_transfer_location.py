@@ -133,6 +133,7 @@ def test_nothing_secret_is_shown() -> None:
     for secret in (PASSWORD, quote(PASSWORD, safe=""), "us@er", "us%40er", "5ecret"):
         assert secret not in shown
     assert str(location) == "https://***@h/logs/?***"
+    assert str(Location.parse("ftp://h/logs/?signature=5ecret")) == "ftp://h/logs/?***"
 
 
 @pytest.mark.parametrize("form", [PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "us@er", "signature=5ecret"])
