@@ -39,6 +39,7 @@ from chargepoint.hardware.port import HardwareFailed, Notice, ResetKind, TamperD
 from chargepoint.history import History
 from chargepoint.link import Link
 from chargepoint.log_file import LogFile, kept_log
+from chargepoint.log_upload import log_uploads
 from chargepoint.outbox import Lane
 from chargepoint.payload import call
 from chargepoint.renewal import Renewal
@@ -141,6 +142,21 @@ class Agent:
         self.event_delivery = self._event_delivery()
         self.status_delivery = StatusDelivery()
         self.session.attach(Lane.JOB, self.status_delivery)
+        self.diagnostics = diagnostics(
+            foundation,
+            status=lambda: self._methods.status(),
+            running_version=lambda: self.running_version.text,
+            log_file=log_file,
+            connections=self.connection_history,
+            transfers=self.transfer_history,
+        )
+        self.log_uploads = log_uploads(
+            foundation,
+            diagnostics=self.diagnostics,
+            history=self.transfer_history,
+            delivery=self.status_delivery,
+            booted=self.session.wait_accepted,
+        )
         self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
         foundation.database.subscribe_full(self._free_space.notice_full)
         self._memory = AnswerMemory(settings.connection.max_remembered_answers)
@@ -154,22 +170,15 @@ class Agent:
                 installer=foundation.installer,
                 renewal=self.renewal,
                 transfers=foundation.transfers,
+                log_uploads=self.log_uploads,
                 root_in_use=lambda: self.connection.root_in_use,
                 reset=self.reset,
                 reconnect=self.connection.reconnect,
             )
         )
         self._boot_record = BootRecord(foundation.database)
-        methods = self._control_methods()
-        self._control = self._control_server(methods)
-        self.diagnostics = diagnostics(
-            foundation,
-            status=methods.status,
-            running_version=lambda: self.running_version.text,
-            log_file=log_file,
-            connections=self.connection_history,
-            transfers=self.transfer_history,
-        )
+        self._methods = self._control_methods()
+        self._control = self._control_server(self._methods)
         self._ended = asyncio.Event()
         self._reset: ResetKind | None = None
         self._recording: set[asyncio.Task[None]] = set()
@@ -228,6 +237,7 @@ class Agent:
         await self._boot_record.take(foundation.hardware.boot_id, foundation.events.raise_event)
         await self._charging_side.availability.open()
         await self.charging.open()
+        await self.log_uploads.open()
         self._follow_ping_interval()
         foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)
         if self._control is not None:
@@ -249,7 +259,7 @@ class Agent:
         self.connection.down("the Charge Point resets" if self._reset else "the Charge Point stops")
         with suppress(TimeoutError):
             async with asyncio.timeout(ORDERLY_END.total_seconds()):
-                await self.connection.wait_unlinked()
+                await asyncio.gather(self.connection.wait_unlinked(), self.log_uploads.close())
 
     async def _note_reset(self, kind: ResetKind) -> None:
         try:
@@ -267,6 +277,7 @@ class Agent:
         await self.foundation.hardware.stop()
         if self._recording:
             await asyncio.wait(self._recording)
+        await self.log_uploads.close()
         await self.renewal.close()
         await self._timekeeper.close()
 
@@ -333,6 +344,7 @@ class Agent:
             charging_side=self._charging_side,
             event_delivery=self.event_delivery,
             renewal=self.renewal,
+            log_uploads=self.log_uploads,
         )
 
     def _control_server(self, methods: ControlMethods) -> ControlServer | None:

@@ -106,7 +106,7 @@ _CORE: Final = (
         "SupportedFeatureProfiles",
         Kind.LIST,
         Access.READ,
-        "Core,RemoteTrigger",
+        "Core,FirmwareManagement,RemoteTrigger",  # FirmwareManagement where files can be transferred (foundation.py)
         "the profiles of OCPP 1.6 that the Charge Point supports",
         members=PROFILES,
     ),

@@ -17,6 +17,7 @@ from chargepoint.date_time import read_date_time, write_date_time
 from chargepoint.event_delivery import EventDelivery
 from chargepoint.foundation import Foundation
 from chargepoint.installation import Use
+from chargepoint.log_upload import LogUploads
 from chargepoint.outbox import OutboxFull
 from chargepoint.payload import call
 from chargepoint.renewal import Renewal
@@ -41,6 +42,7 @@ class ControlMethods:
         charging_side: asked for what goes on at them.
         event_delivery: asked whether it rests.
         renewal: asked for its status, and told of a new certificate.
+        log_uploads: asked for their status.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ControlMethods:
         charging_side: ChargingSide,
         event_delivery: EventDelivery,
         renewal: Renewal,
+        log_uploads: LogUploads,
     ) -> None:
         self._foundation = foundation
         self._connection = connection
@@ -61,6 +64,7 @@ class ControlMethods:
         self._charging_side = charging_side
         self._event_delivery = event_delivery
         self._renewal = renewal
+        self._log_uploads = log_uploads
 
     def table(self) -> Mapping[str, Method]:
         """Return every method under its name."""
@@ -95,6 +99,7 @@ class ControlMethods:
                 "notes": [*foundation.installer.notes(), *self._renewal.notes()],
             },
             "charge_point_certificate": self._renewal.status(),
+            **self._log_uploads.status(),
             "queued_messages": self._session.waiting,
             "queued_transaction_messages": await self._charging_side.store.count(),
             "queued_events": await foundation.event_queue.count(),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chargepoint.clock import Clock, Floor
 from chargepoint.configuration import Configuration, device_values
-from chargepoint.configuration_table import keys_of
+from chargepoint.configuration_table import PROFILES, keys_of
 from chargepoint.database import Database
 from chargepoint.events import EventDoor, Sending
 from chargepoint.fallback import Fallback
@@ -192,6 +192,9 @@ def _transfers(
         reserve_bytes=settings.state.min_free_mib * MIB,
     )
     configuration.restrict(name, lambda: transfers.able)
+    # Diagnostics and firmware are files: a board that cannot transfer any has nothing of this profile (0122).
+    without_files = tuple(profile for profile in PROFILES if profile != "FirmwareManagement")
+    configuration.restrict("SupportedFeatureProfiles", lambda: PROFILES if transfers.able else without_files)
     return transfers
 
 

@@ -191,6 +191,18 @@ class Session:
         except (CallFailed, OutboxFull) as failure:
             _log.warning("the triggered %s.req was not delivered: %s", message, failure)
 
+    async def trigger_with(self, make_request: Callable[[], Awaitable[Any]]) -> None:
+        """Send what the Central System asked for, once, as it is now; a failure is logged and not repeated."""
+        request = await make_request()
+        try:
+            await self._outbox.send(request, Lane.TRIGGERED)
+        except (CallFailed, OutboxFull) as failure:
+            _log.warning("the triggered %s.req was not delivered: %s", type(request).__name__, failure)
+
+    async def wait_accepted(self) -> None:
+        """Return once the Central System has accepted this Charge Point, over this connection or an earlier one."""
+        await self._accepted.wait()
+
     def _gate(self, serve: Serve) -> Serve:
         async def serve_and_note(request: Any, action: str) -> Reply:
             now = self._clock.monotonic()

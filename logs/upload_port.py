@@ -26,6 +26,10 @@ class UploadRefused(Exception):
         self.worth_retrying = worth_retrying
 
 
+class ContentFailed(Exception):
+    """Raised by a `LogContent` when what is to be uploaded cannot be read, for the time being."""
+
+
 class JournalFailed(Exception):
     """Raised by a `Journal` when the disk failed; nothing of the commit is kept."""
 
@@ -74,13 +78,17 @@ class LogContent(Protocol):
     """What is uploaded."""
 
     async def is_available(self, oldest: datetime | None, latest: datetime | None) -> bool:
-        """Whether there is anything in this window."""
+        """Whether there is anything in this window; raises ContentFailed."""
 
     def file_name(self, now: datetime) -> str:
         """Return the name under which the file is uploaded."""
 
     async def write(self, target: Path, oldest: datetime | None, latest: datetime | None) -> int:
-        """Write the file and return its size in bytes; it is whole and on the disk, or not there."""
+        """Write the file and return its size in bytes.
+
+        Raises:
+            ContentFailed, DurableError: there is no file; neither is there where this was cancelled.
+        """
 
 
 class Journal(Protocol):

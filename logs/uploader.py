@@ -2,7 +2,7 @@
 
 Guaranteed:
 - What the machine has become is on the disk before anything of it is done (`Journal.commit`), and what the Central
-  System is to hear of it in the same transaction. After a kill or a power cut `restore` goes on from there.
+  System is to hear of it in the same transaction. After a kill or a power cut `open` goes on from there.
 - A new request takes the place of the one that runs: from the moment on at which `request` returns, nothing of the old
   one is reported and its transfer is stopping (N01.FR.11); the new file is written when the old one is out of use.
 - A fault of ours ends the upload it happened in, and nothing else. A disk that fails is tried again.
@@ -42,7 +42,7 @@ from logs.event import (
 from logs.machine import State, UploadMachine
 from logs.request import UploadRequest
 from logs.status import Answer, LogKind, UploadStatus
-from logs.upload_port import Journal, JournalFailed, LogContent, Progress, UploadPort, UploadRefused
+from logs.upload_port import ContentFailed, Journal, JournalFailed, LogContent, Progress, UploadPort, UploadRefused
 from security import durable
 from security.errors import DurableError
 
@@ -74,7 +74,7 @@ class Uploader:
         journal: keeps it.
         port: sends files.
         contents: what there is to upload.
-        directory: for the spool file; made where it is missing, and shared with other uploaders.
+        directory: for the spool file; it exists, and may be shared with other uploaders.
         now: asked for the time in the file's name.
     """
 
@@ -131,13 +131,8 @@ class Uploader:
             }
         return shown
 
-    async def restore(self) -> None:
-        """Go on with what the last process has left; called once, before the first `request`.
-
-        Raises:
-            DurableError: the directory for the spool file cannot be used.
-        """
-        await asyncio.to_thread(durable.make_directory, self._file.parent)
+    async def open(self) -> None:
+        """Go on with what the last process has left; called once, before the first `request`."""
         async with self._lock:
             try:
                 snapshot = await self._journal.load()
@@ -163,13 +158,14 @@ class Uploader:
 
         Returns:
             The answer, and what is to be called once it is out.
-
-        Raises:
-            Exception: what the content raised when it was asked what there is; nothing has changed.
         """
         content = self._contents[request.kind]
-        if not request.is_window_sound or not await content.is_available(request.oldest, request.latest):
-            _log.warning("%s: there is nothing in the window that is asked for", self._name)
+        try:
+            if not request.is_window_sound or not await content.is_available(request.oldest, request.latest):
+                _log.warning("%s: there is nothing in the window that is asked for", self._name)
+                return Accepted(Answer.REJECTED)
+        except ContentFailed as error:
+            _log.error("%s: the request is rejected, what there is cannot be read: %s", self._name, error)
             return Accepted(Answer.REJECTED)
         machine = UploadMachine(request, content.file_name(self._now()))
         async with self._lock:
@@ -292,7 +288,7 @@ class Uploader:
         request = machine.request
         try:
             size_bytes = await self._contents[request.kind].write(self._file, request.oldest, request.latest)
-        except DurableError as error:
+        except (ContentFailed, DurableError) as error:
             _log.error("%s: the file cannot be written: %s", self._described(machine), error)
             return FileFailed(attempt)
         _log.info("%s: %s has %d bytes", self._described(machine), machine.file_name, size_bytes)

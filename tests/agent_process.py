@@ -258,7 +258,12 @@ async def process(directory: Path, program: tuple[str, ...], *arguments: str) ->
 async def booted(directory: Path, tables: Tables | None = None) -> AsyncIterator[tuple[CentralSystem, Agent]]:
     """Start a Central System and an agent that it has accepted, with the status of both connectors told."""
     async with CentralSystem(pki=PKI) as central_system, agent(directory, central_system.url, tables) as running:
-        await central_system.expect("BootNotification")
-        for _ in range(2):
-            await central_system.expect("StatusNotification")
+        await booted_on(central_system)
         yield central_system, running
+
+
+async def booted_on(central_system: CentralSystem) -> None:
+    """An agent boots, and tells the status of both connectors."""
+    await central_system.expect("BootNotification")
+    for _ in range(2):
+        await central_system.expect("StatusNotification")

@@ -24,22 +24,30 @@ from chargepoint.events import EventDoor
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.simulated import SimulatedHardware
+from chargepoint.history import History
 from chargepoint.installation import Installer
+from chargepoint.log_upload import LogUploads
+from chargepoint.outbox import Lane
 from chargepoint.payload import call
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import AnswerMemory, Exchange, Limits
 from chargepoint.session import Session
 from chargepoint.settings import ChargePointSettings, HardwareSettings, SessionSettings
 from chargepoint.state_schema import MIGRATIONS
+from chargepoint.status_delivery import StatusDelivery
 from chargepoint.timekeeper import Timekeeper
 from chargepoint.transactions import TransactionStore
 from chargepoint.transfer import Transfers
 from chargepoint.transfer_settings import TransferSettings
+from logs.request import Retrying
 from logs.security_log import SecurityLog
+from logs.status import LogKind
 from security.enrolment import Enrolment
 from security.keys import FileKeys
 from security.store import CertificateStore
 from tests.exchange import Pipe
+from tests.upload_bench import Server as FileServer
+from tests.upload_bench import Text
 
 if TYPE_CHECKING:
     from chargepoint.link import Link
@@ -117,6 +125,7 @@ class Stage:
             TransferSettings(), directory / "transfers", roots=tuple, allowed=lambda: TRANSFER_PROTOCOLS
         )
         self._database = database
+        self._directory = directory
         self._keeping: asyncio.Task[None] | None = None
 
     async def set_up(self, connectors: int, settings: SessionSettings) -> None:
@@ -157,6 +166,21 @@ class Stage:
             allows=Authorization(self.session.send, self.configuration).allows,
             tell=self.session.notice_change,
         )
+        self.delivery = StatusDelivery()
+        self.session.attach(Lane.JOB, self.delivery)
+        self.files = FileServer()
+        self.log_uploads = LogUploads(
+            self._database,
+            transfers=self.files,
+            contents={kind: Text() for kind in LogKind},
+            directory=self._directory,
+            retrying=Retrying(1, timedelta()),
+            now=self.clock.now,
+            history=History(self.clock.now),
+            delivery=self.delivery,
+            booted=self.session.wait_accepted,
+        )
+        await self.log_uploads.open()
         self.serve = serve_with(
             Domain(
                 configuration=self.configuration,
@@ -167,6 +191,7 @@ class Stage:
                 installer=self.installer,
                 renewal=self.renewal,
                 transfers=self.transfers,
+                log_uploads=self.log_uploads,
                 root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,
@@ -256,6 +281,7 @@ async def on_stage(
         await stage.set_up(connectors, settings)
         yield stage
         await stage.disconnect()
+        await stage.log_uploads.close()
         await stage.events.close()
     finally:
         await database.close()

@@ -74,8 +74,11 @@ class Text:
 
     text: str | None = "an event\n"
     fault: Exception | None = None
+    unreadable: Exception | None = None
 
     async def is_available(self, oldest: datetime | None, latest: datetime | None) -> bool:
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.text is not None
 
     def file_name(self, now: datetime) -> str:
@@ -155,6 +158,7 @@ class Bench:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        directory.mkdir()
         self.memory = Memory()
         self.server = Server()
         self.content = Text()
@@ -163,7 +167,7 @@ class Bench:
     @property
     def spool(self) -> list[Path]:
         """What lies in the directory of the spool files."""
-        return sorted(self.directory.iterdir()) if self.directory.exists() else []
+        return sorted(self.directory.iterdir())
 
     def start(self) -> Uploader:
         """Let another process take over; what the one before does from now on reaches nobody."""

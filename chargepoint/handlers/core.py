@@ -11,6 +11,9 @@ from chargepoint.rpc import Reply
 
 LAST_WORD: Final = timedelta(seconds=0.5)  #: time; a Reset.req right behind, as in OCTT TC_083, over a slow mobile link
 
+_OF_TRANSFERS: Final = frozenset({"supportedfeatureprofiles", "supportedfiletransferprotocols"})
+"""Keys whose values follow from what libcurl can do here, in lower case."""
+
 
 async def get_configuration(domain: Domain, request: Any) -> Reply:
     """Answer the keys in the order in which they were asked for, and what is not known.
@@ -21,7 +24,7 @@ async def get_configuration(domain: Domain, request: Any) -> Reply:
     wanted = request.key
     if wanted is not None:
         wanted = wanted[: domain.configuration.integer("GetConfigurationMaxKeys")]
-    if not wanted or "supportedfiletransferprotocols" in map(str.lower, wanted):
+    if not wanted or not _OF_TRANSFERS.isdisjoint(map(str.lower, wanted)):
         await domain.transfers.learn()
     listing = domain.configuration.listing(wanted)
     return Reply(

@@ -10,6 +10,7 @@ from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
 from chargepoint.hardware.port import ResetKind
 from chargepoint.installation import Installer
+from chargepoint.log_upload import LogUploads
 from chargepoint.registration import RegistrationStatus
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import Reply
@@ -29,6 +30,9 @@ class Trigger(Protocol):
     async def trigger(self, message: str, connector: int | None) -> None:
         """Send it once, for one connector or for all."""
 
+    async def trigger_with(self, make_request: Callable[[], Awaitable[Any]]) -> None:
+        """Send once what is made here, when its turn has come."""
+
     def notice_change(self) -> None:
         """Something that the Central System may have to hear of has changed."""
 
@@ -46,6 +50,7 @@ class Domain:
         installer: installs and deletes certificates.
         renewal: asks for the Charge Point certificate and takes it in.
         transfers: uploads and downloads.
+        log_uploads: uploads logs and diagnostics.
         root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
@@ -59,6 +64,7 @@ class Domain:
     installer: Installer
     renewal: Renewal
     transfers: Transfers
+    log_uploads: LogUploads
     root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]

@@ -7,7 +7,7 @@ one that nobody knows with NotImplemented (OCPP-J 1.6, table 7).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chargepoint.handlers import certificates, charging, core, trigger
+from chargepoint.handlers import certificates, charging, core, logs, trigger
 from chargepoint.handlers.domain import Domain, Handler
 from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
 
@@ -19,7 +19,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "DeleteCertificate": certificates.delete_certificate,
     "ExtendedTriggerMessage": trigger.extended_trigger_message,
     "GetConfiguration": core.get_configuration,
+    "GetDiagnostics": logs.get_diagnostics,
     "GetInstalledCertificateIds": certificates.get_installed_certificate_ids,
+    "GetLog": logs.get_log,
     "InstallCertificate": certificates.install_certificate,
     "RemoteStartTransaction": charging.remote_start_transaction,
     "RemoteStopTransaction": charging.remote_stop_transaction,

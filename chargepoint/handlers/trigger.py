@@ -1,5 +1,6 @@
 """TriggerMessage.req and ExtendedTriggerMessage.req: the Central System asks to be told something now."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from chargepoint.handlers.domain import Domain
@@ -37,9 +38,18 @@ async def _sign(domain: Domain) -> Reply:
     return Reply(call_result.ExtendedTriggerMessage(status=enums.TriggerMessageStatus.accepted), then=make_request)
 
 
+def _statuses(domain: Domain) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Return the messages that tell how a long job is getting on, each with what makes the one of this moment."""
+    return {
+        "DiagnosticsStatusNotification": domain.log_uploads.diagnostics_status,
+        "LogStatusNotification": domain.log_uploads.log_status,  # N01.FR.12
+    }
+
+
 def _judge(domain: Domain, request: Any) -> tuple[enums.TriggerMessageStatus, Then | None]:
     message, connector = request.requested_message, request.connector_id
-    if message not in _TRIGGERABLE:
+    make_request = _statuses(domain).get(message)
+    if message not in _TRIGGERABLE and make_request is None:
         return enums.TriggerMessageStatus.not_implemented, None
     # A connectorId is above zero here; where the message has no connector it is beside the point and not looked at.
     if message in _PER_CONNECTOR and connector is not None and (connector < 1 or connector not in domain.connectors):
@@ -48,6 +58,9 @@ def _judge(domain: Domain, request: Any) -> tuple[enums.TriggerMessageStatus, Th
         return enums.TriggerMessageStatus.rejected, None
 
     async def send() -> None:
+        if make_request is not None:
+            await domain.session.trigger_with(make_request)
+            return
         await domain.session.trigger(message, connector if message in _PER_CONNECTOR else None)
 
     return enums.TriggerMessageStatus.accepted, send

@@ -11,6 +11,7 @@ import pytest
 from logs import uploader as uploader_module
 from logs.request import Retrying
 from logs.status import Answer, UploadStatus
+from logs.upload_port import ContentFailed
 from security import durable
 from security.errors import StorageFailed
 from tests.upload_bench import DISK_FULL, LOCATION, NOON, PATIENCE_S, Bench, asked, refused
@@ -21,7 +22,7 @@ UPLOADING = ("Uploading", 7)
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path / "uploads")
-    await bench.uploader.restore()
+    await bench.uploader.open()
     yield bench
     await bench.uploader.close()
 
@@ -53,6 +54,12 @@ async def test_a_window_with_nothing_in_it_is_rejected_and_disturbs_nobody(bench
     assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
 
 
+async def test_a_log_that_cannot_be_read_is_rejected(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.content.unreadable = ContentFailed("state.db: it is damaged")
+    assert await bench.ask(asked()) == "Rejected"
+    assert "what there is cannot be read: state.db: it is damaged" in caplog.text
+
+
 class TestFailed:
     async def test_is_tried_again_where_it_ended_and_told_once(self, bench: Bench) -> None:
         bench.server.fail(refused(), refused())
@@ -72,11 +79,14 @@ class TestFailed:
         assert await bench.over() == [UPLOADING, ("BadMessage", 7)]
         assert len(bench.server.received) == 1
 
-    async def test_to_write_the_file_is_told(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-        bench.content.fault = DISK_FULL
+    @pytest.mark.parametrize("fault", [DISK_FULL, ContentFailed("state.db: it is damaged")], ids=["disk", "content"])
+    async def test_to_write_the_file_is_told(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture, fault: Exception
+    ) -> None:
+        bench.content.fault = fault
         await bench.ask(asked())
         assert await bench.over() == [("UploadFailure", 7)]
-        assert "log upload 7: the file cannot be written: /state/uploads/x: cannot be written" in caplog.text
+        assert f"log upload 7: the file cannot be written: {fault}" in caplog.text
 
     @pytest.mark.parametrize("where", ["content", "port"])
     async def test_by_a_fault_of_ours_ends_this_upload_and_no_other(
@@ -193,7 +203,7 @@ class TestRestarted:
         else:
             await bench.kill()
         bench.server.go_on.set()
-        await bench.uploader.restore()
+        await bench.uploader.open()
         assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
         assert bench.server.received[-1] == ("log-1200.txt", "an event\n", True)
         assert bench.spool == []
@@ -201,7 +211,7 @@ class TestRestarted:
     async def test_before_the_answer_was_out_begins(self, bench: Bench) -> None:
         await bench.uploader.request(asked())
         await bench.kill()
-        await bench.uploader.restore()
+        await bench.uploader.open()
         assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
 
     async def test_without_its_file_writes_it_anew(self, bench: Bench) -> None:
@@ -211,7 +221,7 @@ class TestRestarted:
             path.unlink()
         bench.content.text = "more\n"
         bench.server.go_on.set()
-        await bench.uploader.restore()
+        await bench.uploader.open()
         await bench.over()
         assert bench.server.received[-1] == ("log-1200.txt", "more\n", False)
 
@@ -220,11 +230,11 @@ class TestRestarted:
         for number in range(2):
             await bench.kill()
             bench.server.running.clear()
-            await bench.uploader.restore()
+            await bench.uploader.open()
             await asyncio.wait_for(bench.server.running.wait(), PATIENCE_S)
             assert len(bench.server.received) == 2 + number
         await bench.kill()
-        await bench.uploader.restore()
+        await bench.uploader.open()
         assert await bench.over() == [UPLOADING, ("UploadFailure", 7)]
         assert bench.spool == []
 
@@ -233,7 +243,8 @@ class TestRestarted:
         for _ in range(4):
             await bench.uploader.close()
             bench.server.running.clear()
-            await bench.start().restore()
+            bench.start()
+            await bench.uploader.open()
             await asyncio.wait_for(bench.server.running.wait(), PATIENCE_S)
         bench.server.go_on.set()
         assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
@@ -243,7 +254,7 @@ class TestRestarted:
         await bench.over()
         await bench.kill()
         (bench.directory / "log-upload.spool").write_text("left behind")
-        await bench.uploader.restore()
+        await bench.uploader.open()
         await bench.settled()
         assert bench.spool == []
         assert len(bench.memory.reports) == 2
@@ -251,7 +262,7 @@ class TestRestarted:
 
     async def test_without_a_past_clears_away_what_nobody_knows(self, bench: Bench) -> None:
         (bench.directory / "log-upload.spool").write_text("left behind")
-        await bench.start().restore()
+        await (await bench.kill()).open()
         await bench.settled()
         assert bench.spool == []
 
@@ -269,7 +280,7 @@ class TestRestarted:
     ) -> None:
         bench.memory.text = text
         for _ in range(2):
-            await bench.start().restore()
+            await (await bench.kill()).open()
             await bench.settled()
         assert bench.memory.reports == owed
         assert bench.uploader.present == (UploadStatus.IDLE, None)
@@ -277,7 +288,7 @@ class TestRestarted:
 
     async def test_over_a_disk_that_cannot_be_read_takes_requests_all_the_same(self, bench: Bench) -> None:
         bench.memory.unreadable = True
-        await bench.start().restore()
+        await (await bench.kill()).open()
         await bench.ask(asked())
         assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
 

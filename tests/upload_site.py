@@ -1,0 +1,163 @@
+"""A Charge Point with a long security log, a Central System that wants it, and file servers for all six schemes."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from chargepoint.database import Database
+from chargepoint.simulation.central_system import CentralSystem
+from chargepoint.simulation.file_account import WRITER
+from chargepoint.simulation.file_server import FileServer
+from chargepoint.simulation.file_servers import FileServers
+from chargepoint.simulation.frame import Call
+from chargepoint.state import StateDirectory
+from chargepoint.state_schema import MIGRATIONS
+from logs.security_log import SecurityLog
+from security.event import SecurityEvent, SecurityEventType
+from tests.agent_process import PKI, PROGRAM, Agent, Tables, agent, booted_on
+
+SCHEMES: Final = ("http", "https", "ftp", "ftpes", "ftps", "sftp")
+EVENTS: Final = 1_500
+BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the first of the events of the past happened; one a minute."""
+ENDS: Final = frozenset({"Uploaded", "UploadFailure", "BadMessage", "PermissionDenied", "NotSupportedOperation"})
+
+_ZULU: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def past(count: int = EVENTS) -> dict[str, str]:
+    """Return the window that holds exactly the events of `fill_log`."""
+    end = BEGIN + timedelta(minutes=count - 1)
+    return {"oldestTimestamp": BEGIN.strftime(_ZULU), "latestTimestamp": end.strftime(_ZULU)}
+
+
+async def fill_log(directory: Path, count: int = EVENTS) -> None:
+    """Lay a security log of the past into the state directory of an agent that does not run."""
+    state = StateDirectory.open(directory / "state")
+    try:
+        database = await Database.open(state.database_path, MIGRATIONS)
+        log = SecurityLog(database, max_events=1_000_000, max_age=timedelta(days=3650))
+
+        async def record(number: int) -> None:
+            at = BEGIN + timedelta(minutes=number)
+            event = SecurityEvent(SecurityEventType.INVALID_MESSAGES, at, f"event {number} {'x' * 200}")
+            await log.record(event, boot_id="past", monotonic=0.0, time_known=True, owed=False)
+
+        await asyncio.gather(*map(record, range(count)))  # together, they share a few commits
+        await database.close()
+    finally:
+        state.close()
+
+
+def numbers(content: bytes) -> list[int]:
+    """Return the numbers of the events in an uploaded log, in its order."""
+    return [int(json.loads(line)["techInfo"].split()[1]) for line in content.splitlines()]
+
+
+@dataclass
+class UploadSite:
+    """Both ends, and the file servers.
+
+    Attributes:
+        past: the window that holds exactly the events of `fill_log`.
+    """
+
+    central_system: CentralSystem
+    agent: Agent
+    servers: FileServers
+    past: dict[str, str]
+    _request_ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
+
+    async def get_log(
+        self,
+        location: str,
+        *,
+        kind: str = "SecurityLog",
+        window: dict[str, str] | None = None,
+        request_id: int | None = None,
+        retries: int | None = 0,
+        retry_interval: int | None = 0,
+    ) -> tuple[int, dict[str, Any]]:
+        """Send GetLog.req and return its requestId and the answer."""
+        number = next(self._request_ids) if request_id is None else request_id
+        request: dict[str, Any] = {
+            "log": {"remoteLocation": location, **(self.past if window is None else window)},
+            "logType": kind,
+            "requestId": number,
+        }
+        if retries is not None:
+            request["retries"] = retries
+        if retry_interval is not None:
+            request["retryInterval"] = retry_interval
+        return number, dict(await self.central_system.call("GetLog", request))
+
+    async def statuses(self, request_id: int) -> list[str]:
+        """Wait for the end of an upload and return what was told of it, in order."""
+        await self.central_system.expect(
+            "LogStatusNotification",
+            match=lambda payload: payload.get("requestId") == request_id and payload["status"] in ENDS,
+        )
+        return self.heard(request_id)
+
+    def heard(self, request_id: int | None) -> list[str]:
+        """Return what has been told of a request so far, in order; None: what came without a requestId."""
+        return [
+            entry.frame.payload["status"]
+            for entry in self.central_system.recorder.frames("received", "LogStatusNotification")
+            if isinstance(entry.frame, Call) and entry.frame.payload.get("requestId") == request_id
+        ]
+
+    def server(self, scheme: str) -> FileServer:
+        """Return the server of a scheme, with nothing in its inbox and nothing wrong."""
+        server = self.servers.of(scheme)
+        server.faults.clear()
+        for path in (server.directory / "inbox").iterdir():
+            path.unlink()
+        return server
+
+
+def inbox(server: FileServer) -> dict[str, bytes]:
+    """Return what has arrived at a server."""
+    return {path.name: path.read_bytes() for path in sorted((server.directory / "inbox").iterdir())}
+
+
+def inbox_url(server: FileServer) -> str:
+    """Return the location of the inbox, with the password of who may write there."""
+    return server.url("inbox/", account=WRITER)
+
+
+def upload_tables(directory: Path, servers: FileServers, tables: Tables | None = None) -> dict[str, dict[str, Any]]:
+    """Lay what the agent needs to trust the servers beside config.toml, and return its tables."""
+    (directory / "root.pem").write_bytes(PKI.root_pem)
+    (directory / "known_hosts").write_text(f"{servers.sftp.host_key_line}\n")
+    content: dict[str, dict[str, Any]] = {
+        "provisioning": {"central_system_roots": ["root.pem"]},
+        "transfers": {"known_hosts": "known_hosts", "stall_timeout_s": 2, "connect_timeout_s": 5},
+        "logs": {"security_log_max_age_days": 3650},
+    }
+    for table, values in (tables or {}).items():
+        content[table] = {**content.get(table, {}), **values}
+    return content
+
+
+@asynccontextmanager
+async def upload_site(
+    directory: Path, tables: Tables | None = None, *, events: int = EVENTS, program: tuple[str, ...] = PROGRAM
+) -> AsyncIterator[UploadSite]:
+    """An agent that has booted, with so many events of the past in its log, and all servers."""
+    await fill_log(directory, events)
+    async with contextlib.AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(FileServers(directory / "servers", PKI))
+        central_system = await stack.enter_async_context(CentralSystem(pki=PKI))
+        running = await stack.enter_async_context(
+            agent(directory, central_system.url, upload_tables(directory, servers, tables), program=program)
+        )
+        await booted_on(central_system)
+        yield UploadSite(central_system, running, servers, past(events))
