@@ -145,7 +145,7 @@ class Charging:
         match notice:
             case IdTagPresented(connector=None):
                 self._take_card(notice.id_tag, None)
-            case _ if notice.connector not in self._connectors:
+            case _ if not self._is_known(notice):
                 _log.error("the board speaks of connector %r, which there is not", notice.connector)
             case IdTagPresented(id_tag, connector):
                 self._take_card(id_tag, connector)
@@ -236,6 +236,11 @@ class Charging:
     async def wait_until_idle(self) -> None:
         """Wait until no transaction runs; hold the connectors first, or the next one may have started by then."""
         await self._idle.wait()
+
+    def _is_known(self, notice: ConnectorNotice | IdTagPresented) -> bool:
+        """Whether there is what a notice is about: only a fault can be one of the whole Charge Point."""
+        may_be_whole = isinstance(notice, ConnectorFaulted | ConnectorCleared)
+        return notice.connector in self._connectors and (notice.connector != 0 or may_be_whole)
 
     def _take_card(self, id_tag: str, connector: int | None) -> None:
         for number, transaction in self._running.items():

@@ -253,8 +253,14 @@ class TestHold:
 
 
 async def test_a_connector_that_is_not_there_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    for notice in (ConnectorFaulted(3, "OtherError"), ConnectorCleared(-1), PluggedIn(7), IdTagPresented(CARD, 9)):
+    for notice in (
+        ConnectorFaulted(3, "OtherError"),
+        ConnectorCleared(-1),
+        PluggedIn(7),
+        IdTagPresented(CARD, 9),
+        PluggedIn(0),
+    ):
         bench.charging.take_notice(notice)
-    for number in (3, -1, 7, 9):
+    for number in (3, -1, 7, 9, 0):
         assert f"the board speaks of connector {number}, which there is not" in caplog.text
     assert bench.statuses() == ["Available"] * 3
