@@ -35,7 +35,7 @@ from typing import Any, Final, Self
 from firmware import choice, command, event
 from firmware.command import Command
 from firmware.event import Event
-from firmware.order import ASKING, HOLDING, HOLDING_UNLESS_CHARGING, ORDERS
+from firmware.order import ASKING, HOLDING, HOLDING_UNLESS_CHARGING, ORDERS, RECORDING
 from firmware.record import Policy, Record
 from firmware.request import FirmwareRequest
 from firmware.state import ENDS, STATUS, STOPPING, State, Stopping
@@ -137,9 +137,10 @@ class Update:
         """Count a start of the agent with this snapshot, to be kept before anything is done with it.
 
         Returns:
-            Whether it may be tried: False where it has killed the starts before.
+            Whether it may be tried: False where it has killed the starts before. What is only to be recorded may
+            always be, so that no security event is lost.
         """
-        if self._record.starts >= MAX_STARTS:
+        if self._record.starts >= MAX_STARTS and self.state not in RECORDING:
             return False
         self._record = replace(self._record, starts=self._record.starts + 1)
         return True

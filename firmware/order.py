@@ -24,9 +24,23 @@ ASKING: Final = frozenset(
         State.INSTALLED,
     }
 )
+"""Where a restart asks the installer what it holds."""
+
+RECORDING: Final = frozenset(
+    {
+        State.RECORDING_SUCCESS,
+        State.RECORDING_SIGNATURE,
+        State.RECORDING_CERTIFICATE,
+        State.RECORDING_ROLL_BACK,
+    }
+)
+"""Where nothing is done but to record a security event."""
+
 HOLDING_UNLESS_CHARGING: Final = frozenset(
     {State.WAITING_FOR_TRANSACTIONS, State.CHECKING, State.INSTALLING, State.FOLLOWING}
 )
+"""Where connectors are held, unless charging can go on."""
+
 HOLDING: Final = frozenset(
     {
         State.WAITING_FOR_REBOOT,
@@ -37,6 +51,7 @@ HOLDING: Final = frozenset(
         State.RECORDING_SUCCESS,
     }
 )
+"""Where connectors are held in any case: the device is about to boot, or to find out whether its firmware is good."""
 
 ORDERS: Final[Mapping[State, Callable[[Record], Command]]] = {
     State.DOWNLOAD_SCHEDULED: lambda record: command.AwaitTime(record.request.retrieve_date_time),

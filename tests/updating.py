@@ -1,6 +1,6 @@
 """What the tests of the firmware update share: a request that is good, one of each event, and ways into each state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -94,3 +94,35 @@ def after(update: Update, *events: Event) -> Update:
     for each in events:
         copy.receive(each)
     return copy
+
+
+FOLLOWS: Mapping[str, frozenset[str]] = {
+    "": frozenset({"DownloadScheduled", "Downloading", "DownloadFailed"}),
+    "DownloadScheduled": frozenset({"Downloading", "DownloadFailed"}),
+    "Downloading": frozenset({"DownloadPaused", "Downloaded", "DownloadFailed"}),
+    "DownloadPaused": frozenset({"Downloading", "DownloadFailed"}),
+    "Downloaded": frozenset({"SignatureVerified", "InvalidSignature", "InstallVerificationFailed"}),
+    "SignatureVerified": frozenset(
+        {"InstallScheduled", "Installing", "InvalidSignature", "InstallVerificationFailed", "InstallationFailed"}
+    ),
+    "InstallScheduled": frozenset(
+        {"Installing", "InvalidSignature", "InstallVerificationFailed", "InstallationFailed"}
+    ),
+    # An installation that a power cut has ended is begun anew only after everything was checked again.
+    "Installing": frozenset(
+        {"InstallRebooting", "Installed", "InstallationFailed", "InstallVerificationFailed", "InvalidSignature"}
+    ),
+    "InstallRebooting": frozenset({"Installed", "InstallationFailed"}),
+    "Installed": frozenset(),
+    "DownloadFailed": frozenset(),
+    "InvalidSignature": frozenset(),
+    "InstallationFailed": frozenset(),
+    "InstallVerificationFailed": frozenset(),
+}
+"""What the Central System may hear of one update: status -> what may come next; nothing comes behind an end."""
+
+
+def assert_legal(told: Sequence[str]) -> None:
+    """Every status is told once and in an order that an update can have."""
+    for before, status in zip(("", *told), told, strict=False):
+        assert status in FOLLOWS[before], f"{status} behind {before or 'nothing'} in {list(told)}"

@@ -275,6 +275,9 @@ class TestFailing:
         assert not update.count_start()
         assert statuses(update.receive(event.JobFailed("it has killed two starts"))) == ["DownloadFailed"]
 
+    def test_a_security_event_is_recorded_however_many_starts_were_killed(self) -> None:
+        assert update_in(State.RECORDING_SUCCESS, starts=MAX_STARTS).count_start()
+
     def test_what_goes_on_has_killed_nobody(self) -> None:
         update = update_in(State.DOWNLOADING)
         assert update.count_start()
