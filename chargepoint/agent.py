@@ -31,6 +31,7 @@ from chargepoint.control import ControlServer
 from chargepoint.control_methods import ControlMethods
 from chargepoint.diagnostics_content import diagnostics
 from chargepoint.event_delivery import EventDelivery
+from chargepoint.firmware_update import build_firmware_updates
 from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
@@ -157,6 +158,14 @@ class Agent:
             delivery=self.status_delivery,
             booted=self.session.wait_accepted,
         )
+        self.firmware_updates = build_firmware_updates(
+            foundation,
+            charging=self.charging,
+            delivery=self.status_delivery,
+            history=self.transfer_history,
+            note_new_firmware=self._note_new_firmware,
+            reboot=lambda: self.reset(ResetKind.SOFT),
+        )
         self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
         foundation.database.subscribe_full(self._free_space.notice_full)
         self._memory = AnswerMemory(settings.connection.max_remembered_answers)
@@ -171,6 +180,7 @@ class Agent:
                 renewal=self.renewal,
                 transfers=foundation.transfers,
                 log_uploads=self.log_uploads,
+                firmware_updates=self.firmware_updates,
                 root_in_use=lambda: self.connection.root_in_use,
                 reset=self.reset,
                 reconnect=self.connection.reconnect,
@@ -238,6 +248,7 @@ class Agent:
         await self._charging_side.availability.open()
         await self.charging.open()
         await self.log_uploads.open()
+        await self.firmware_updates.open()
         self._follow_ping_interval()
         foundation.configuration.subscribe("WebSocketPingInterval", self._follow_ping_interval)
         if self._control is not None:
@@ -259,7 +270,14 @@ class Agent:
         self.connection.down("the Charge Point resets" if self._reset else "the Charge Point stops")
         with suppress(TimeoutError):
             async with asyncio.timeout(ORDERLY_END.total_seconds()):
-                await asyncio.gather(self.connection.wait_unlinked(), self.log_uploads.close())
+                await asyncio.gather(
+                    self.connection.wait_unlinked(), self.log_uploads.close(), self.firmware_updates.close()
+                )
+
+    async def _note_new_firmware(self) -> None:
+        """Another firmware runs without a boot: BootNotification.req says so."""
+        await self.running_version.ask_again()
+        await self.session.trigger("BootNotification", None)
 
     async def _note_reset(self, kind: ResetKind) -> None:
         try:
@@ -278,6 +296,7 @@ class Agent:
         if self._recording:
             await asyncio.wait(self._recording)
         await self.log_uploads.close()
+        await self.firmware_updates.close()
         await self.renewal.close()
         await self._timekeeper.close()
 
@@ -288,6 +307,7 @@ class Agent:
     async def _converse(self, link: Link) -> None:
         await self.foundation.installer.confirm_root(link.peer.root if link.peer else None)  # M05.FR.12
         await self.running_version.learn()
+        self.firmware_updates.note_connected()
         await self.session.keep(link, self._serve)
 
     def _open_exchange(self, link: Link, serve: Serve) -> Exchange:
@@ -345,6 +365,7 @@ class Agent:
             event_delivery=self.event_delivery,
             renewal=self.renewal,
             log_uploads=self.log_uploads,
+            firmware_updates=self.firmware_updates,
         )
 
     def _control_server(self, methods: ControlMethods) -> ControlServer | None:

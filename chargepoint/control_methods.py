@@ -15,6 +15,7 @@ from chargepoint.connectors import Connectors
 from chargepoint.control import INVALID_PARAMS, ControlError, Method
 from chargepoint.date_time import read_date_time, write_date_time
 from chargepoint.event_delivery import EventDelivery
+from chargepoint.firmware_update import FirmwareUpdates
 from chargepoint.foundation import Foundation
 from chargepoint.installation import Use
 from chargepoint.log_upload import LogUploads
@@ -43,6 +44,7 @@ class ControlMethods:
         event_delivery: asked whether it rests.
         renewal: asked for its status, and told of a new certificate.
         log_uploads: asked for their status.
+        firmware_updates: asked for their status.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ControlMethods:
         event_delivery: EventDelivery,
         renewal: Renewal,
         log_uploads: LogUploads,
+        firmware_updates: FirmwareUpdates,
     ) -> None:
         self._foundation = foundation
         self._connection = connection
@@ -65,6 +68,7 @@ class ControlMethods:
         self._event_delivery = event_delivery
         self._renewal = renewal
         self._log_uploads = log_uploads
+        self._firmware_updates = firmware_updates
 
     def table(self) -> Mapping[str, Method]:
         """Return every method under its name."""
@@ -100,6 +104,7 @@ class ControlMethods:
             },
             "charge_point_certificate": self._renewal.status(),
             **self._log_uploads.status(),
+            "firmware": self._firmware_updates.status(),
             "queued_messages": self._session.waiting,
             "queued_transaction_messages": await self._charging_side.store.count(),
             "queued_events": await foundation.event_queue.count(),

@@ -1,31 +1,155 @@
-"""The firmware update in the agent: the adapters behind the ports of the firmware wing.
+"""The firmware update of the agent: its parts put together, and what the Central System asks of it (L01).
 
-Not done here: what an update does (firmware/), whom it trusts (firmware_trust.py), and who installs
-(firmware_installer.py).
+Not done here: what an update does (firmware/), the adapters (firmware_host.py), messages (handlers/firmware.py), and
+sending statuses (status_delivery.py).
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from chargepoint.clock import Clock
-from chargepoint.events import EventDoor
+from chargepoint.charging import Charging
+from chargepoint.database import Database
+from chargepoint.firmware_host import Downloads, FirmwareHost, FirmwareJournal
 from chargepoint.firmware_settings import FirmwareSettings
+from chargepoint.foundation import Foundation
+from chargepoint.free_space import MIB
+from chargepoint.history import History
 from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal, Report
 from chargepoint.payload import call, enums
 from chargepoint.state import StateUnusable
 from chargepoint.status_delivery import StatusDelivery
-from firmware import command
-from firmware.port import JournalFailed
+from firmware.no_installer import NoInstaller
 from firmware.record import Policy
-from security.event import SecurityEventType
+from firmware.request import FirmwareRequest
+from firmware.status import answer_to_trigger, plain_status
+from firmware.updater import Accepted, Updater
+from firmware.worker import Worker
 
-LONGEST_SLEEP: Final = timedelta(seconds=30)  #: time; between two looks at the clock, which may be set meanwhile
-DISK_RETRY: Final = timedelta(minutes=1)  #: time; until an event that the disk refused is recorded again
 DIRECTORY_NAME: Final = "firmware"
 """Of downloads, in the state directory."""
+
+_log = logging.getLogger(__name__)
+
+
+def build_firmware_updates(
+    foundation: Foundation,
+    *,
+    charging: Charging,
+    delivery: StatusDelivery,
+    history: History,
+    note_new_firmware: Callable[[], Awaitable[None]],
+    reboot: Callable[[], None],
+) -> "FirmwareUpdates":
+    """Put the parts together.
+
+    Args:
+        foundation: the state directory and what was opened from it.
+        charging: holds the connectors, and knows of transactions.
+        delivery: told whom to deliver for.
+        history: told how each download ended.
+        note_new_firmware: called when another firmware runs without a reboot.
+        reboot: begins a reboot of the device; returns at once.
+    """
+    settings = foundation.settings.firmware
+    host = FirmwareHost(
+        clock=foundation.clock,
+        events=foundation.events,
+        delivery=delivery,
+        mark_good_after=settings.mark_good_after,
+        note_new_firmware=note_new_firmware,
+        reboot=reboot,
+    )
+    worker = Worker(
+        fetcher=Downloads(
+            foundation.transfers,
+            max_bytes=settings.max_image_mib * MIB,
+            online=host.wait_until_connected,
+            history=history,
+        ),
+        verifier=foundation.firmware_trust,
+        installer=foundation.firmware_installer or NoInstaller(),
+        charging=charging,
+        agent=host,
+        directory=foundation.settings.state.directory / DIRECTORY_NAME,
+        pause_while_charging=settings.pause_while_charging,
+        report_wait=settings.reboot_report_wait,
+    )
+    return FirmwareUpdates(
+        foundation.database,
+        worker=worker,
+        host=host,
+        policy=policy_of(settings),
+        delivery=delivery,
+        can_install=foundation.firmware_installer is not None,
+    )
+
+
+class FirmwareUpdates:
+    """The firmware updates of this Charge Point.
+
+    Args:
+        database: keeps them.
+        worker: does the work.
+        host: what the worker finds in the agent.
+        policy: what the machine decides by.
+        delivery: told whom to deliver for.
+        can_install: whether there is an installer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        worker: Worker,
+        host: FirmwareHost,
+        policy: Policy,
+        delivery: StatusDelivery,
+        can_install: bool,
+    ) -> None:
+        self._journal = JobJournal(database, FIRMWARE_UPDATE)
+        self._host = host
+        self._updater = Updater(FirmwareJournal(self._journal), worker, policy, can_install=can_install)
+        delivery.add(self._journal, _notification)
+
+    async def open(self) -> None:
+        """Go on with what the last process has left; called once, before the first request."""
+        await self._updater.start()
+
+    async def close(self) -> None:
+        """Stop in bounded time; the next process goes on."""
+        await self._updater.close()
+
+    async def ask(self, request: FirmwareRequest) -> Accepted:
+        """Take in a SignedUpdateFirmware.req; see `Updater.request`."""
+        return await self._updater.request(request)
+
+    def note_connected(self) -> None:
+        """A good connection to the Central System stands: the firmware that runs is good for that much."""
+        self._host.note_connected()
+
+    def status(self) -> dict[str, object]:
+        """Tell people and programs what is under way, or how the last update ended."""
+        return self._updater.status()
+
+    async def signed_status(self) -> Any:
+        """Make the SignedFirmwareStatusNotification.req that answers a trigger (L01.FR.28, L01.FR.29)."""
+        try:
+            last = await self._journal.last_sent()
+        except StateUnusable as error:
+            _log.error("which firmware status was last sent is not known, Idle is: %s", error)
+            last = None
+        status, request_id = answer_to_trigger(*((last.status, last.request_id) if last else (None, None)))
+        return call.SignedFirmwareStatusNotification(
+            status=enums.FirmwareStatus(status),
+            request_id=request_id,  # type: ignore[arg-type]  # Idle has none (L01.FR.21), as the schema has it
+        )
+
+    async def plain_status(self) -> Any:
+        """Make the FirmwareStatusNotification.req of OCPP 1.6 that answers a TriggerMessage.req (decision 0134)."""
+        update = self._updater.update
+        status = plain_status(None if update is None or update.is_over else update.status)
+        return call.FirmwareStatusNotification(status=enums.FirmwareStatus(status))
 
 
 def policy_of(settings: FirmwareSettings) -> Policy:
@@ -38,115 +162,8 @@ def policy_of(settings: FirmwareSettings) -> Policy:
     )
 
 
-def notification(report: Report) -> Any:
-    """Make the SignedFirmwareStatusNotification.req of a report (L01.FR.10, L01.FR.21)."""
+def _notification(report: Report) -> Any:
     return call.SignedFirmwareStatusNotification(
         status=enums.FirmwareStatus(report.status),
-        request_id=report.request_id,  # type: ignore[arg-type]  # Idle has none, which the package does not foresee
+        request_id=report.request_id,  # type: ignore[arg-type]  # L01.FR.10; every update has one
     )
-
-
-class FirmwareJournal:
-    """The journal of firmware updates, with the errors of the wing."""
-
-    def __init__(self, journal: JobJournal) -> None:
-        self._journal = journal
-
-    async def load(self) -> dict[str, Any] | None:
-        """As the port says."""
-        try:
-            return await self._journal.load()
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
-
-    async def commit(
-        self, snapshot: dict[str, Any], reports: Sequence[command.Report] = (), *, withdraw: int | None = None
-    ) -> None:
-        """As the port says."""
-        try:
-            await self._journal.commit(snapshot, reports, withdraw=withdraw)
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
-
-
-class FirmwareHost:
-    """What only the whole agent can do for a firmware update.
-
-    Args:
-        clock: the agent's clock.
-        events: the door of security events.
-        delivery: tells the Central System.
-        mark_good_after: how long a firmware that has no connection has to run to count as healthy.
-        note_new_firmware: called when another firmware runs without a reboot.
-        reboot: begins a reboot; returns at once.
-    """
-
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        events: EventDoor,
-        delivery: StatusDelivery,
-        mark_good_after: timedelta,
-        note_new_firmware: Callable[[], Awaitable[None]],
-        reboot: Callable[[], None],
-    ) -> None:
-        self._clock = clock
-        self._events = events
-        self._delivery = delivery
-        self._mark_good_after = mark_good_after
-        self._note_new_firmware = note_new_firmware
-        self._reboot = reboot
-        self._connected = asyncio.Event()
-
-    def now(self) -> datetime:
-        """Return the agent's time, or the one that it cannot be earlier than."""
-        return self._clock.now()
-
-    async def wait_until(self, moment: datetime) -> None:
-        """Look at the clock until it shows a moment."""
-        while True:
-            left = moment - self._clock.now()
-            if left <= timedelta():
-                return
-            await asyncio.sleep(min(left, LONGEST_SLEEP).total_seconds())
-
-    async def record(self, event_type: SecurityEventType, tech_info: str) -> None:
-        """Raise an event, and return when it is on the disk."""
-        await self._events.raise_event(event_type, tech_info)
-        while True:
-            if await self._events.record_waiting():
-                return
-            await asyncio.sleep(DISK_RETRY.total_seconds())
-
-    async def wait_until_told(self, longest: timedelta) -> bool:
-        """Wait until the Central System has confirmed every status."""
-        return await self._delivery.wait_until_sent(FIRMWARE_UPDATE, longest)
-
-    def note_connected(self) -> None:
-        """A good connection to the Central System stands."""
-        self._connected.set()
-
-    async def wait_until_healthy(self) -> None:
-        """Wait for one good connection, or until the agent has run for so long without.
-
-        By then the state directory is open and the board answers: else there would be no agent that asks.
-        """
-        try:
-            async with asyncio.timeout(self._mark_good_after.total_seconds()):
-                await self._connected.wait()
-        except TimeoutError:
-            return
-
-    async def note_new_firmware(self) -> None:
-        """Have the version told that runs now."""
-        await self._note_new_firmware()
-
-    def reboot(self) -> None:
-        """Begin an orderly end and a reboot."""
-        self._reboot()
-
-
-def directory_of(state: Path) -> Path:
-    """Return the directory of downloads below the state directory."""
-    return state / DIRECTORY_NAME

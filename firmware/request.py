@@ -1,7 +1,7 @@
 """A SignedUpdateFirmware.req as the update works with it: bounded, with times in UTC, and able to lie on the disk.
 
-Guaranteed of a `FirmwareRequest` made by `of` or `from_json`: the requestId fits into the database, retries and
-retryInterval are within their bounds, and both instants are aware.
+Guaranteed of a `FirmwareRequest` made by `of` or `from_json`: retries and retryInterval are within their bounds, and
+both instants are aware.
 
 What is *not* refused here, because the white paper has another place for it: a location that leads nowhere (L01.FR.26
 lets the Central System cancel an update with one; it ends in DownloadFailed), and a signature that is missing or no
@@ -16,24 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 MAX_RETRIES: Final = 100  #: retries; a Central System that says more means "for ever", which nobody wants
 MAX_RETRY_INTERVAL: Final = timedelta(days=1)  #: time; between two tries; whoever waits longer asks again
-MAX_REQUEST_ID: Final = 2**63 - 1  #: number; what the database can hold, and its negative; the schema bounds nothing
 MAX_SHOWN_LOCATION: Final = 120  #: characters; of a location in a status or a log line
 
 _NO_LOCATION: Final = "a location that is no URL"
-
-
-class RequestInvalid(ValueError):
-    """Raised when a SignedUpdateFirmware.req cannot be worked with.
-
-    Attributes:
-        field: the field that is wrong, under its name on the wire.
-        reason: why, in words that repeat no value.
-    """
-
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field} {reason}")
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +61,7 @@ class FirmwareRequest:
         """Take what a SignedUpdateFirmware.req says.
 
         Retries and retryInterval above their bounds are brought to the bound; below zero they say nothing.
-
-        Raises:
-            RequestInvalid: the requestId is beyond what can be kept.
         """
-        if not -MAX_REQUEST_ID <= request_id <= MAX_REQUEST_ID:
-            raise RequestInvalid("requestId", "has more digits than 64 bits hold")
         most_s = int(MAX_RETRY_INTERVAL.total_seconds())
         return cls(
             request_id=request_id,

@@ -49,3 +49,24 @@ def answer_to_trigger(last_sent: str | None, request_id: int | None) -> tuple[Fi
     if last_sent is None or last_sent in _SAID_ONCE:  # L01.FR.28; nothing to repeat before the first update
         return FirmwareStatus.IDLE, None
     return FirmwareStatus(last_sent), request_id  # L01.FR.29, and L01.FR.21: only Idle is without a requestId
+
+
+_PLAIN: Final = {
+    FirmwareStatus.DOWNLOAD_SCHEDULED: FirmwareStatus.IDLE,
+    FirmwareStatus.DOWNLOADING: FirmwareStatus.DOWNLOADING,
+    FirmwareStatus.DOWNLOAD_PAUSED: FirmwareStatus.DOWNLOADING,
+    FirmwareStatus.DOWNLOADED: FirmwareStatus.DOWNLOADED,
+    FirmwareStatus.SIGNATURE_VERIFIED: FirmwareStatus.DOWNLOADED,
+    FirmwareStatus.INSTALL_SCHEDULED: FirmwareStatus.DOWNLOADED,
+    FirmwareStatus.INSTALLING: FirmwareStatus.INSTALLING,
+    FirmwareStatus.INSTALL_REBOOTING: FirmwareStatus.INSTALLING,
+}
+
+
+def plain_status(present: FirmwareStatus | None) -> FirmwareStatus:
+    """Return the nearest status that FirmwareStatusNotification.req of OCPP 1.6 has.
+
+    Args:
+        present: the status in force of the update that is under way, None where none is.
+    """
+    return FirmwareStatus.IDLE if present is None else _PLAIN[present]

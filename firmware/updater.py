@@ -162,7 +162,7 @@ class Updater:
             return Accepted(Answer.REJECTED)
         self._begun = asyncio.Event()
         if old is not None:
-            _log.info("firmware update %d is cancelled by request %d", old.request.request_id, new.request.request_id)
+            _log.info("%s is cancelled by request %d", _named(old), new.request.request_id)
             for order in old.receive(event.Stopped()):
                 await self._worker.carry_out(old.request, order)
         self._begin_job(self._await_answer)
@@ -244,14 +244,14 @@ class Updater:
                 _log.error("a firmware update waits, its next step cannot be kept: %s", error)
                 await asyncio.sleep(DISK_RETRY.total_seconds())
         update = self._kept.present
+        if update.is_over and update.record.failure:
+            _log.warning("%s: %s: %s", _named(update), update.state.value, update.record.failure)
+        else:
+            _log.info("%s: %s", _named(update), update.state.value)
         outcome = None
         for order in orders:
-            if isinstance(order, Report):
-                _log.info("firmware update %d: %s", order.request_id, order.status)
-            else:
+            if not isinstance(order, Report):  # that one is on the disk already
                 outcome = await self._worker.carry_out(update.request, order)
-        if update.is_over and update.record.failure:
-            _log.warning("firmware update %d has failed: %s", update.request.request_id, update.record.failure)
         return outcome
 
     async def _await_answer(self) -> Event:
@@ -279,7 +279,7 @@ class Updater:
             if not counted:
                 return event.JobFailed("it has killed the agent at its last starts")
             self._settling = asyncio.create_task(self._settle_later(), name="firmware update settles")
-            _log.info("firmware update %d goes on: %s", update.request.request_id, update.state.value)
+            _log.info("%s goes on after a restart", _named(update))
         return await self._restarted()
 
     async def _restarted(self) -> Event | None:
@@ -297,3 +297,7 @@ class Updater:
     async def _settle_later(self) -> None:
         await asyncio.sleep(SETTLED_AFTER.total_seconds())
         await self._kept.settle()
+
+
+def _named(update: Update) -> str:
+    return f"firmware update {update.request.request_id}"

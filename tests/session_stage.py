@@ -21,6 +21,9 @@ from chargepoint.connectors import Connectors
 from chargepoint.database import Database
 from chargepoint.date_time import write_date_time
 from chargepoint.events import EventDoor
+from chargepoint.firmware_host import Downloads, FirmwareHost
+from chargepoint.firmware_trust import FirmwareTrust
+from chargepoint.firmware_update import FirmwareUpdates
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
 from chargepoint.hardware.simulated import SimulatedHardware
@@ -39,6 +42,9 @@ from chargepoint.timekeeper import Timekeeper
 from chargepoint.transactions import TransactionStore
 from chargepoint.transfer import Transfers
 from chargepoint.transfer_settings import TransferSettings
+from firmware.no_installer import NoInstaller
+from firmware.record import Policy
+from firmware.worker import Worker
 from logs.request import Retrying
 from logs.security_log import SecurityLog
 from logs.status import LogKind
@@ -181,6 +187,39 @@ class Stage:
             booted=self.session.wait_accepted,
         )
         await self.log_uploads.open()
+        host = FirmwareHost(
+            clock=self.clock,
+            events=self.events,
+            delivery=self.delivery,
+            mark_good_after=timedelta(),
+            note_new_firmware=_nothing,
+            reboot=lambda: self.did.append("reboot"),
+        )
+        self.firmware_updates = FirmwareUpdates(
+            self._database,
+            worker=Worker(
+                fetcher=Downloads(
+                    self.transfers, max_bytes=1000, online=host.wait_until_connected, history=History(self.clock.now)
+                ),
+                verifier=FirmwareTrust(
+                    CertificateStore.open(self._directory / "certificates"),
+                    self.clock,
+                    _never,
+                    policy="off",
+                    accept_pkcs1=False,
+                ),
+                installer=NoInstaller(),
+                charging=self.charging,
+                agent=host,
+                directory=self._directory / "firmware",
+                pause_while_charging=False,
+                report_wait=timedelta(),
+            ),
+            host=host,
+            policy=Policy(),
+            delivery=self.delivery,
+            can_install=False,
+        )
         self.serve = serve_with(
             Domain(
                 configuration=self.configuration,
@@ -192,6 +231,7 @@ class Stage:
                 renewal=self.renewal,
                 transfers=self.transfers,
                 log_uploads=self.log_uploads,
+                firmware_updates=self.firmware_updates,
                 root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,
@@ -270,6 +310,14 @@ class Stage:
         return Exchange(link, serve, memory=self.memory, limits=limits, raise_event=self.events.raise_event)
 
 
+async def _nothing() -> None:
+    return
+
+
+def _never() -> Any:
+    raise AssertionError("nobody asks about revocation here")
+
+
 @asynccontextmanager
 async def on_stage(
     directory: Path, *, connectors: int = 1, settings: SessionSettings = SETTINGS
@@ -282,6 +330,7 @@ async def on_stage(
         yield stage
         await stage.disconnect()
         await stage.log_uploads.close()
+        await stage.firmware_updates.close()
         await stage.events.close()
     finally:
         await database.close()

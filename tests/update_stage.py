@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chargepoint.clock import Clock
 from chargepoint.database import Database
+from chargepoint.firmware_host import FirmwareJournal
 from chargepoint.firmware_trust import FirmwareTrust
-from chargepoint.firmware_update import FirmwareJournal
 from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal
 from chargepoint.state_schema import MIGRATIONS
 from firmware.installer import Image, InstallerUnavailable, Outcome, Slots, Tell

@@ -8,6 +8,7 @@ from chargepoint.availability import Availability
 from chargepoint.charging import Charging
 from chargepoint.configuration import Configuration
 from chargepoint.connectors import Connectors
+from chargepoint.firmware_update import FirmwareUpdates
 from chargepoint.hardware.port import ResetKind
 from chargepoint.installation import Installer
 from chargepoint.log_upload import LogUploads
@@ -51,6 +52,7 @@ class Domain:
         renewal: asks for the Charge Point certificate and takes it in.
         transfers: uploads and downloads.
         log_uploads: uploads logs and diagnostics.
+        firmware_updates: takes orders for firmware updates.
         root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
@@ -65,6 +67,7 @@ class Domain:
     renewal: Renewal
     transfers: Transfers
     log_uploads: LogUploads
+    firmware_updates: FirmwareUpdates
     root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]

@@ -7,7 +7,7 @@ one that nobody knows with NotImplemented (OCPP-J 1.6, table 7).
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chargepoint.handlers import certificates, charging, core, logs, trigger
+from chargepoint.handlers import certificates, charging, core, firmware, logs, trigger
 from chargepoint.handlers.domain import Domain, Handler
 from chargepoint.rpc import ErrorCode, Refusal, Reply, Serve
 
@@ -26,6 +26,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "RemoteStartTransaction": charging.remote_start_transaction,
     "RemoteStopTransaction": charging.remote_stop_transaction,
     "Reset": core.reset,
+    "SignedUpdateFirmware": firmware.signed_update_firmware,
     "TriggerMessage": trigger.trigger_message,
     # L01.FR.20: UpdateFirmware has no row on purpose, so that it is answered NotSupported and starts nothing.
 }

@@ -7,14 +7,18 @@ from chargepoint.handlers.domain import Domain
 from chargepoint.payload import call_result, enums
 from chargepoint.rpc import Reply, Then
 
+MakeRequest = Callable[[], Awaitable[Any]]
+"""Makes the message that tells how something is getting on at this moment."""
+
 _TRIGGERABLE: Final = frozenset({"BootNotification", "Heartbeat", "StatusNotification"})
 _SIGN: Final = "SignChargePointCertificate"
 _PER_CONNECTOR: Final = frozenset({"StatusNotification"})
 
 
 async def trigger_message(domain: Domain, request: Any) -> Reply:
-    """Answer first, send then."""
-    status, then = _judge(domain, request)
+    """Answer first, send then; it asks for the messages of OCPP 1.6, the extended one for those of the white paper."""
+    of_1_6 = {"FirmwareStatusNotification": domain.firmware_updates.plain_status}  # docs/decisions/0134
+    status, then = _judge(domain, request, _statuses(domain) | of_1_6)
     return Reply(call_result.TriggerMessage(status=status), then=then)
 
 
@@ -22,7 +26,7 @@ async def extended_trigger_message(domain: Domain, request: Any) -> Reply:
     """Answer first, send then; the same rules as for TriggerMessage.req, which cannot ask for a certificate request."""
     if request.requested_message == _SIGN:
         return await _sign(domain)
-    status, then = _judge(domain, request)
+    status, then = _judge(domain, request, _statuses(domain))
     return Reply(call_result.ExtendedTriggerMessage(status=status), then=then)
 
 
@@ -38,17 +42,20 @@ async def _sign(domain: Domain) -> Reply:
     return Reply(call_result.ExtendedTriggerMessage(status=enums.TriggerMessageStatus.accepted), then=make_request)
 
 
-def _statuses(domain: Domain) -> dict[str, Callable[[], Awaitable[Any]]]:
+def _statuses(domain: Domain) -> dict[str, MakeRequest]:
     """Return the messages that tell how a long job is getting on, each with what makes the one of this moment."""
     return {
         "DiagnosticsStatusNotification": domain.log_uploads.diagnostics_status,
+        "FirmwareStatusNotification": domain.firmware_updates.signed_status,  # L01.FR.28, L01.FR.29
         "LogStatusNotification": domain.log_uploads.log_status,  # N01.FR.12
     }
 
 
-def _judge(domain: Domain, request: Any) -> tuple[enums.TriggerMessageStatus, Then | None]:
+def _judge(
+    domain: Domain, request: Any, statuses: dict[str, MakeRequest]
+) -> tuple[enums.TriggerMessageStatus, Then | None]:
     message, connector = request.requested_message, request.connector_id
-    make_request = _statuses(domain).get(message)
+    make_request = statuses.get(message)
     if message not in _TRIGGERABLE and make_request is None:
         return enums.TriggerMessageStatus.not_implemented, None
     # A connectorId is above zero here; where the message has no connector it is beside the point and not looked at.

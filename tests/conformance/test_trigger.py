@@ -8,7 +8,7 @@ from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.script import Silence
 from tests.agent_process import booted
 
-NOT_YET = ("FirmwareStatusNotification", "MeterValues")
+NOT_YET = ("MeterValues",)
 TRIGGERS = ("TriggerMessage", "ExtendedTriggerMessage")
 
 

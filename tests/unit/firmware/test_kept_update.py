@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chargepoint.firmware_update import FirmwareJournal
+from chargepoint.firmware_host import FirmwareJournal
 from firmware import updater, worker
 from firmware.installer import Image
 from firmware.port import FetchRefused, JournalFailed

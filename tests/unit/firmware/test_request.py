@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from firmware.request import MAX_REQUEST_ID, MAX_RETRIES, MAX_RETRY_INTERVAL, FirmwareRequest, RequestInvalid
+from firmware.request import MAX_RETRIES, MAX_RETRY_INTERVAL, FirmwareRequest
 from tests.updating import HOUR, NOW, request
 
 
@@ -15,18 +15,12 @@ from tests.updating import HOUR, NOW, request
     [
         {},
         {"install_date_time": NOW + HOUR, "retries": 0, "retry_interval_s": 0},
-        {"request_id": -MAX_REQUEST_ID, "retries": 5, "retry_interval_s": 90, "location": "", "signature": "\ud800"},
+        {"request_id": -1, "retries": 5, "retry_interval_s": 90, "location": "", "signature": "\ud800"},
     ],
 )
 def test_it_comes_back_from_the_disk(changes: dict[str, Any]) -> None:
     made = request(**changes)
     assert FirmwareRequest.from_json(json.loads(json.dumps(made.to_json()))) == made
-
-
-@pytest.mark.parametrize("request_id", [MAX_REQUEST_ID + 1, -MAX_REQUEST_ID - 1])
-def test_a_request_id_that_cannot_be_kept_is_refused(request_id: int) -> None:
-    with pytest.raises(RequestInvalid, match="requestId has more digits"):
-        request(request_id=request_id)
 
 
 def test_numbers_out_of_bounds_are_bounded_or_say_nothing() -> None:
