@@ -33,6 +33,7 @@ PURE = {
     "security.inquiry",
     "security.ocsp",
     "security.crl",
+    "security.reception",
     "security.signing_certificate",
     "firmware.status",
     "firmware.request",

@@ -249,6 +249,7 @@ def board_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.requirement("A01.FR.01", "A03.FR.02", "A05.FR.08", "M05.FR.12")
+@pytest.mark.timeout(300)  # ten seconds on an idle machine, more than a minute where others work too
 async def test_ten_years_pass_without_a_lock_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     renewed = []
     async with decade(tmp_path) as life:
