@@ -42,6 +42,20 @@ async def failure_to_fetch(
     return caught.value
 
 
+async def begun(transfers: Transfers, location: str, target: Path) -> asyncio.Task[Download]:
+    """Return a download of which some bytes are here."""
+    here = asyncio.Event()
+
+    def look(progress: Progress) -> None:
+        if progress.done_bytes:
+            here.set()
+
+    task = asyncio.create_task(transfers.download(location, target, max_bytes=MAX_BYTES, progress=look))
+    async with asyncio.timeout(PATIENCE_S):
+        await here.wait()
+    return task
+
+
 async def cancel(task: asyncio.Task[None] | asyncio.Task[Download]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):

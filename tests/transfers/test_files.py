@@ -14,7 +14,7 @@ from chargepoint.simulation.file_server import FileServer
 from chargepoint.simulation.pki import Pki
 from chargepoint.transfer import TransferFault, Transfers
 from tests.transfers.conftest import Make
-from tests.transfers.stage import CONTENT, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
+from tests.transfers.stage import CONTENT, begun, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
 
 DIGEST = hashlib.sha256(CONTENT).digest()
 UPLOADS = ("STOR", "APPE", "write")
@@ -237,9 +237,7 @@ async def test_cancelling_stops_a_download_that_is_continued_later(
 ) -> None:
     server.add_fault(fault.StallAfter(bytes=1_000_000))
     location = server.url("image.bin", account=READER)
-    task = asyncio.create_task(transfers.download(location, target, max_bytes=1 << 30, progress=ignore))
-    await server.arrived(*DOWNLOADS, fits=lambda arrival: arrival.bytes >= 1_000_000)
-    await cancel(task)
+    await cancel(await begun(transfers, location, target))
     assert (await fetch(transfers, location, target)).sha256 == DIGEST
     assert server.record.of(*DOWNLOADS)[-1].offset > 0
 

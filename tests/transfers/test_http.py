@@ -16,7 +16,7 @@ from chargepoint.simulation.http_server import HttpServer, HttpsServer
 from chargepoint.simulation.pki import Pki
 from chargepoint.transfer import Progress, TransferFault, Transfers
 from tests.transfers.conftest import Make
-from tests.transfers.stage import CONTENT, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
+from tests.transfers.stage import CONTENT, begun, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
 
 DIGEST = hashlib.sha256(CONTENT).digest()
 
@@ -235,9 +235,7 @@ async def test_cancelling_stops_a_download_and_leaves_what_has_come(
     transfers: Transfers, server: FileServer, target: Path
 ) -> None:
     server.add_fault(fault.StallAfter(bytes=1_000_000))
-    task = asyncio.create_task(transfers.download(server.url("image.bin"), target, max_bytes=1 << 30, progress=ignore))
-    await server.arrived("GET", fits=lambda arrival: arrival.bytes >= 1_000_000)
-    await cancel(task)
+    await cancel(await begun(transfers, server.url("image.bin"), target))
     assert target.stat().st_size > 0
     assert (await fetch(transfers, server.url("image.bin"), target)).sha256 == DIGEST
     assert server.record.of("GET")[-1].offset > 0
