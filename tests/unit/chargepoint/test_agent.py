@@ -3,16 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from chargepoint import charging_side
 from chargepoint.agent import MAX_EVENTS_WAITING, Agent
 from chargepoint.foundation import Foundation, open_foundation
-from chargepoint.hardware.port import ConnectorCleared, ConnectorFaulted, Notify, ResetKind, TamperDetected
+from chargepoint.hardware.port import (
+    ConnectorCleared,
+    ConnectorFaulted,
+    IdTagPresented,
+    Notify,
+    PluggedIn,
+    ResetKind,
+    TamperDetected,
+)
 from chargepoint.hardware.simulated import SimulatedHardware
 from chargepoint.settings import HardwareSettings, load
 from chargepoint.state import StateUnusable
+from chargepoint.transactions import TransactionStore
 from tests.agent_process import Tables, write_config
 
 NOWHERE = "ws://127.0.0.1:1/ocpp"
@@ -78,6 +89,29 @@ async def test_a_sensor_that_chatters_is_bounded_and_what_was_noticed_is_recorde
         events = [each.event for each in await foundation.security_log.read(None, None, 1000)]
         assert sum(event.type == "TamperDetectionActivated" for event in events) == MAX_EVENTS_WAITING
     assert caplog.text.count("is not recorded") == 5
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(ResetKind.HARD, "HardReset"), (ResetKind.SOFT, "SoftReset")])
+async def test_what_charges_is_ended_before_a_reset_although_nobody_can_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: ResetKind, reason: str
+) -> None:
+    monkeypatch.setattr(charging_side, "MAX_SOFT_LAST_MESSAGES", timedelta())
+    tables = {"configuration": {"AllowOfflineTxForUnknownId": "true"}}
+    async with opened(tmp_path, tables) as (foundation, board):
+        agent = Agent(foundation)
+        living = asyncio.create_task(agent.live())
+        notify = await board.started
+        notify(PluggedIn(1))
+        notify(IdTagPresented("04E1C2A3B4"))
+        store = TransactionStore(foundation.database, board.boot_id)
+        while not await store.running():
+            pass
+        agent.reset(kind)
+        assert await living is kind
+        assert await store.running() == []
+        reasons = "SELECT reason FROM transaction_message ORDER BY id"
+        rows = await foundation.database.read(lambda connection: connection.execute(reasons).fetchall())
+        assert rows == [(None,), (reason,)]
 
 
 async def test_the_first_of_two_resets_counts(tmp_path: Path) -> None:
