@@ -1,7 +1,6 @@
 """A Charge Point with a long security log, a Central System that wants it, and file servers for all six schemes."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -148,16 +147,24 @@ def upload_tables(directory: Path, servers: FileServers, tables: Tables | None =
 
 
 @asynccontextmanager
+async def upload_ground(
+    directory: Path, tables: Tables | None = None, *, events: int = EVENTS
+) -> AsyncIterator[tuple[CentralSystem, FileServers, dict[str, dict[str, Any]]]]:
+    """A log of so many events of the past, a Central System, all servers, and the tables of an agent for them."""
+    await fill_log(directory, events)
+    async with FileServers(directory / "servers", PKI) as servers, CentralSystem(pki=PKI) as central_system:
+        yield central_system, servers, upload_tables(directory, servers, tables)
+
+
+@asynccontextmanager
 async def upload_site(
     directory: Path, tables: Tables | None = None, *, events: int = EVENTS, program: tuple[str, ...] = PROGRAM
 ) -> AsyncIterator[UploadSite]:
-    """An agent that has booted, with so many events of the past in its log, and all servers."""
-    await fill_log(directory, events)
-    async with contextlib.AsyncExitStack() as stack:
-        servers = await stack.enter_async_context(FileServers(directory / "servers", PKI))
-        central_system = await stack.enter_async_context(CentralSystem(pki=PKI))
-        running = await stack.enter_async_context(
-            agent(directory, central_system.url, upload_tables(directory, servers, tables), program=program)
-        )
+    """An agent that has booted, on the ground of an upload; the Central System has nothing to complain of."""
+    async with (
+        upload_ground(directory, tables, events=events) as (central_system, servers, content),
+        agent(directory, central_system.url, content, program=program) as running,
+    ):
         await booted_on(central_system)
         yield UploadSite(central_system, running, servers, past(events))
+        assert not central_system.findings
