@@ -18,12 +18,13 @@ import logging
 import signal
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from chargepoint import __version__, systemd
-from chargepoint.answer_memory import AnswerMemory
 from chargepoint.attempt import Attempt
+from chargepoint.board_notice import BoardNotices
 from chargepoint.boot import BootRecord
+from chargepoint.boot_notification import boot_notification
 from chargepoint.charging_side import build_charging_side
 from chargepoint.connection import Connection
 from chargepoint.connectors import Connectors
@@ -31,33 +32,29 @@ from chargepoint.control import ControlServer
 from chargepoint.control_methods import ControlMethods
 from chargepoint.diagnostics_content import diagnostics
 from chargepoint.event_delivery import EventDelivery
+from chargepoint.exchange_opener import ExchangeOpener
 from chargepoint.firmware_update import build_firmware_updates
 from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.free_space import FreeSpace
 from chargepoint.handlers.domain import Domain
 from chargepoint.handlers.table import serve_with
-from chargepoint.hardware.port import HardwareFailed, Notice, ResetKind, TamperDetected
+from chargepoint.hardware.port import HardwareFailed, ResetKind
 from chargepoint.history import History
 from chargepoint.link import Link
 from chargepoint.log_file import LogFile, kept_log
 from chargepoint.log_upload import log_uploads
 from chargepoint.outbox import Lane
-from chargepoint.payload import call
 from chargepoint.renewal import Renewal
-from chargepoint.rpc import Exchange, Limits, Serve
 from chargepoint.running_version import RunningVersion
-from chargepoint.schema import Tolerance
 from chargepoint.session import Session
 from chargepoint.settings import Settings
 from chargepoint.state import StateUnusable
 from chargepoint.status_delivery import StatusDelivery
 from chargepoint.thread import DaemonThreads
 from chargepoint.timekeeper import Timekeeper
-from security.event import SecurityEventType
 from security.fallback import Outcome
 
 ORDERLY_END: Final = timedelta(seconds=3)  #: time; of the 5 s after SIGTERM (the contract), 2 are left to a slow disk
-MAX_EVENTS_WAITING: Final = 32  #: notices of the board whose security event is being recorded; a sensor may chatter
 
 _log = logging.getLogger(__name__)
 
@@ -129,12 +126,17 @@ class Agent:
         )
         self.session = Session(
             settings=settings.session,
-            boot_content=self._boot_content,
+            boot_content=lambda: boot_notification(settings.charge_point, self.running_version.text),
             connectors=self.connectors,
             configuration=foundation.configuration,
             clock=clock,
             timekeeper=self._timekeeper,
-            open_exchange=self._open_exchange,
+            open_exchange=ExchangeOpener(
+                settings.connection,
+                settings.interop,
+                # What a hostile peer can cause in floods is counted, across its connections too.
+                raise_event=events.count_or_raise,
+            ),
         )
         for lane, source in self.renewal.sources.items():
             self.session.attach(lane, source)
@@ -168,7 +170,6 @@ class Agent:
         )
         self._free_space = FreeSpace(settings.state.directory, settings.state.min_free_mib, events.raise_event)
         foundation.database.subscribe_full(self._free_space.notice_full)
-        self._memory = AnswerMemory(settings.connection.max_remembered_answers)
         self._serve = serve_with(
             Domain(
                 configuration=foundation.configuration,
@@ -191,7 +192,7 @@ class Agent:
         self._control = self._control_server(self._methods)
         self._ended = asyncio.Event()
         self._reset: ResetKind | None = None
-        self._recording: set[asyncio.Task[None]] = set()
+        self._board_notices = BoardNotices(self.charging.take_notice, events.raise_event)
 
     async def live(self) -> ResetKind | None:
         """Start everything, work until a signal or a reset, and end in order.
@@ -240,7 +241,7 @@ class Agent:
         for key in foundation.configuration.overridden():
             _log.info("%s was set since: config.toml's value does not count", key)
         try:
-            await foundation.hardware.start(self._notice)
+            await foundation.hardware.start(self._board_notices.take)
         except OSError as error:
             driver = foundation.settings.hardware.driver
             raise HardwareFailed(f"[hardware] driver = {driver!r}: the board does not answer: {error}") from error
@@ -293,8 +294,7 @@ class Agent:
             await self._control.stop()
         await self.charging.close()
         await self.foundation.hardware.stop()
-        if self._recording:
-            await asyncio.wait(self._recording)
+        await self._board_notices.close()
         await self.log_uploads.close()
         await self.firmware_updates.close()
         await self.renewal.close()
@@ -309,39 +309,6 @@ class Agent:
         await self.running_version.learn()
         self.firmware_updates.note_connected()
         await self.session.keep(link, self._serve)
-
-    def _open_exchange(self, link: Link, serve: Serve) -> Exchange:
-        settings = self.foundation.settings
-        return Exchange(
-            link,
-            serve,
-            memory=self._memory,
-            limits=Limits(
-                call_timeout=settings.connection.call_timeout,
-                ping_timeout=settings.connection.ping_timeout,
-                max_inbound_calls=settings.connection.max_inbound_calls,
-            ),
-            # What a hostile peer can cause in floods is counted, across its connections too.
-            raise_event=self.foundation.events.count_or_raise,
-            tolerance=Tolerance(
-                unknown_properties=settings.interop.unknown_properties == "tolerate",
-                over_long_strings=settings.interop.over_long_strings == "tolerate",
-            ),
-        )
-
-    def _boot_content(self) -> Any:
-        about = self.foundation.settings.charge_point
-        return call.BootNotification(
-            charge_point_vendor=about.vendor,
-            charge_point_model=about.model,
-            charge_point_serial_number=about.serial_number,
-            charge_box_serial_number=about.charge_box_serial_number,
-            firmware_version=self.running_version.text,
-            iccid=about.iccid,
-            imsi=about.imsi,
-            meter_type=about.meter_type,
-            meter_serial_number=about.meter_serial_number,
-        )
 
     def _event_delivery(self) -> EventDelivery:
         foundation, security = self.foundation, self.foundation.settings.security
@@ -375,20 +342,3 @@ class Agent:
     def _follow_ping_interval(self) -> None:
         seconds = self.foundation.configuration.integer("WebSocketPingInterval")
         self.connection.set_ping_interval(timedelta(seconds=seconds) if seconds else None)
-
-    def _notice(self, notice: Notice) -> None:
-        """Take in what the board says."""
-        match notice:
-            case TamperDetected(info):
-                self._record(SecurityEventType.TAMPER_DETECTION_ACTIVATED, info)
-            case _:
-                self.charging.take_notice(notice)
-
-    def _record(self, event_type: SecurityEventType, tech_info: str | None) -> None:
-        # The board calls from the event loop and cannot wait: a task records the event, and `_end` waits for it.
-        if len(self._recording) >= MAX_EVENTS_WAITING:
-            _log.warning("security event %s is not recorded: %d wait already", event_type, len(self._recording))
-            return
-        task = asyncio.create_task(self.foundation.events.raise_event(event_type, tech_info), name=event_type)
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)

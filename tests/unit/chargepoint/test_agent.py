@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from chargepoint import charging_side
-from chargepoint.agent import MAX_EVENTS_WAITING, Agent
+from chargepoint.agent import Agent
+from chargepoint.board_notice import MAX_EVENTS_WAITING
 from chargepoint.foundation import Foundation, open_foundation
 from chargepoint.hardware.port import (
     ConnectorCleared,
