@@ -9,6 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from firmware import machine as firmware
+from firmware.state import ENDS as FIRMWARE_ENDS
+from firmware.state import State as FirmwareState
 from logs import machine as upload
 
 PAGE: Final = Path(__file__).with_name("state-machines.md")
@@ -52,6 +55,14 @@ class Machine:
 
 
 MACHINES: Final = (
+    Machine(
+        "Firmware update",
+        "firmware/machine.py",
+        "One for each SignedUpdateFirmware.req that was accepted (L01).",
+        FirmwareState.ACCEPTED,
+        [state for state in FirmwareState if state in FIRMWARE_ENDS],
+        firmware.TRANSITIONS,
+    ),
     Machine(
         "Upload of a log",
         "logs/machine.py",

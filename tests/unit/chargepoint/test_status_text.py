@@ -1,5 +1,7 @@
 """The status as text for people."""
 
+import pytest
+
 from chargepoint.status_text import render
 
 
@@ -35,6 +37,29 @@ def test_shows_names_values_and_parts() -> None:
         "attempts",
         "  at=12:00  what=refused",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("sent_bytes", 0, "0 B"),
+        ("sent_bytes", 1023, "1023 B"),
+        ("sent_bytes", 1536, "1.5 KiB"),
+        ("total_bytes", 12_900_000, "12.3 MiB"),
+        ("total_bytes", 3 * 1024**4, "3072.0 GiB"),
+        ("total_bytes", None, "-"),
+        ("bytes_per_s", 250_000, "244.1 KiB/s"),
+        ("seconds_left", 9, "9 s"),
+        ("seconds_left", 80.4, "1 min 20 s"),
+        ("seconds_left", 7_260, "2 h 1 min"),
+        ("seconds_left", -1, "-1"),
+        ("sent_bytes", True, "yes"),
+        ("attempts", 1536, "1536"),
+    ],
+)
+def test_a_name_that_ends_in_a_unit_has_its_value_shown_as_people_read_it(name: str, value: object, shown: str) -> None:
+    (line,) = render({name: value})
+    assert line == f"{name.replace('_', ' '):<27} {shown}"
 
 
 def test_text_of_the_central_system_cannot_forge_a_line() -> None:
