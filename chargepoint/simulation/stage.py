@@ -1,4 +1,4 @@
-"""The stage of the demo: a simulated Central System with its PKI, and a real agent in a process of its own.
+"""The stage of the demo: a simulated Central System with PKI and file servers, and a real agent in its own process.
 
 Everything lives in one temporary directory and on loopback, and ends with the stage: the agent is told to end, and
 killed where it does not.
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from chargepoint import control_client
 from chargepoint.simulation.central_system import CentralSystem
+from chargepoint.simulation.file_servers import FileServers
 from chargepoint.simulation.pki import Pki
 
 IDENTITY: Final = "CP001"
@@ -46,6 +47,9 @@ retry_first_s = 0.2
 retry_initial_s = 0.2
 retry_max_s = 1
 
+[transfers]
+known_hosts = "known_hosts"
+
 [security]
 profile_trial_attempts = 2
 profile_trial_s = 0.5
@@ -59,12 +63,14 @@ class Stage:
         directory: where everything lies.
         pki: the Central System's certificate authority.
         central_system: the simulated Central System.
+        servers: its file servers.
     """
 
-    def __init__(self, directory: Path, pki: Pki, central_system: CentralSystem) -> None:
+    def __init__(self, directory: Path, pki: Pki, central_system: CentralSystem, servers: FileServers) -> None:
         self.directory = directory
         self.pki = pki
         self.central_system = central_system
+        self.servers = servers
         self._agent: asyncio.subprocess.Process | None = None
 
     @property
@@ -139,11 +145,12 @@ class Stage:
 async def open_stage(directory: Path) -> AsyncIterator[Stage]:
     """Set the stage in an empty directory; at the end everything on it is ended."""
     pki = Pki.create(directory / "pki", organisation=ORGANISATION)
-    async with CentralSystem(pki=pki, profile=0) as central_system:
+    async with CentralSystem(pki=pki, profile=0) as central_system, FileServers(directory / "files", pki) as servers:
         config = _CONFIG.format(identity=IDENTITY, serial_number=SERIAL_NUMBER, url=central_system.url)
         (directory / "config.toml").write_text(config)
+        (directory / "known_hosts").write_text(f"{servers.sftp.host_key_line}\n")
         central_system.serial_numbers[IDENTITY] = SERIAL_NUMBER
-        stage = Stage(directory, pki, central_system)
+        stage = Stage(directory, pki, central_system, servers)
         try:
             yield stage
         finally:
