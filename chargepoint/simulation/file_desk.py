@@ -35,7 +35,10 @@ class FileDesk:
     def greeting(self) -> list[str]:
         """Return what a person has to know to use the servers, in lines."""
         lines = [f"logs are taken at     {server.url(f'{INBOX}/', account=WRITER)}" for server in self._servers]
-        return [*lines, f"host key of sftp:     {self._servers.sftp.host_key_line}"]
+        lines += [f"no {scheme}: {library} is not installed" for scheme, library in self._servers.lacking.items()]
+        if "sftp" not in self._servers.lacking:
+            lines.append(f"host key of sftp:     {self._servers.sftp.host_key_line}")
+        return lines
 
     async def upload(self, words: list[str], identity: str | None) -> None:
         """Order a log.

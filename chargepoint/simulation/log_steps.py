@@ -11,13 +11,18 @@ from chargepoint.simulation.stage import Stage
 from chargepoint.simulation.step import Step, demand
 
 CUT_BYTES: Final = 300  #: bytes after which an upload is cut; a few events, so that more follow
+NOT_SHOWN: Final = (
+    "not shown: this installation lacks a library for it (pip install 'chargepoint[simulation,transfers]')"
+)
 
 
 async def _upload_security_log(stage: Stage) -> str:
+    servers = [each for each in (await stage.server_for("https"), await stage.server_for("sftp")) if each]
+    if not servers:
+        return NOT_SHOWN
     shown = []
-    for server in (stage.servers.https, stage.servers.sftp):
-        inbox = LogInbox(server)
-        content = await _upload(stage, inbox, "SecurityLog")
+    for server in servers:
+        content = await _upload(stage, LogInbox(server), "SecurityLog")
         events = [json.loads(line) for line in content.splitlines()]
         demand(events, "the file holds no event")
         shown.append(f"{len(events)} events by {server.scheme}")
@@ -26,7 +31,9 @@ async def _upload_security_log(stage: Stage) -> str:
 
 
 async def _continue_an_upload(stage: Stage) -> str:
-    server = stage.servers.ftp
+    server = await stage.server_for("ftp")
+    if server is None:
+        return NOT_SHOWN
     server.add_fault(CutAfter(bytes=CUT_BYTES))
     content = await _upload(stage, LogInbox(server), "SecurityLog", retry_interval=0)
     first, *_, last = server.record.of("STOR", "APPE")
@@ -36,11 +43,14 @@ async def _continue_an_upload(stage: Stage) -> str:
 
 
 async def _upload_diagnostics(stage: Stage) -> str:
-    content = await _upload(stage, LogInbox(stage.servers.ftps), "DiagnosticsLog")
+    server = await stage.server_for("ftps", "https")
+    if server is None:
+        return NOT_SHOWN
+    content = await _upload(stage, LogInbox(server), "DiagnosticsLog")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         names = sorted(name.rpartition("/")[2] for name in archive.getnames())
     demand(names, "the archive is empty")
-    return f"by ftps, TLS all the way: {', '.join(names)}"
+    return f"by {server.scheme}, TLS all the way: {', '.join(names)}"
 
 
 async def _upload(stage: Stage, inbox: LogInbox, kind: LogKind, *, retry_interval: int | None = None) -> bytes:

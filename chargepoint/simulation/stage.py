@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from chargepoint import control_client
 from chargepoint.simulation.central_system import CentralSystem
+from chargepoint.simulation.file_server import FileServer
 from chargepoint.simulation.file_servers import FileServers
 from chargepoint.simulation.pki import Pki
 
@@ -107,6 +108,16 @@ class Stage:
         except TimeoutError:
             await self._end_agent(signal.SIGKILL)
 
+    async def server_for(self, *schemes: str) -> FileServer | None:
+        """Return the first server whose scheme this installation has at both ends, None where it has none."""
+        conf = await self.central_system.call("GetConfiguration", {"key": ["SupportedFileTransferProtocols"]})
+        (key,) = conf.get("configurationKey", [{}])
+        protocols = str(key.get("value", "")).lower().split(",")
+        for scheme in schemes:
+            if scheme.replace("ftpes", "ftps") in protocols and scheme not in self.servers.lacking:
+                return self.servers.of(scheme)
+        return None
+
     async def _end_agent(self, number: signal.Signals) -> None:
         agent = self._agent
         if agent is None:
@@ -148,7 +159,8 @@ async def open_stage(directory: Path) -> AsyncIterator[Stage]:
     async with CentralSystem(pki=pki, profile=0) as central_system, FileServers(directory / "files", pki) as servers:
         config = _CONFIG.format(identity=IDENTITY, serial_number=SERIAL_NUMBER, url=central_system.url)
         (directory / "config.toml").write_text(config)
-        (directory / "known_hosts").write_text(f"{servers.sftp.host_key_line}\n")
+        known_host = "" if "sftp" in servers.lacking else f"{servers.sftp.host_key_line}\n"
+        (directory / "known_hosts").write_text(known_host)
         central_system.serial_numbers[IDENTITY] = SERIAL_NUMBER
         stage = Stage(directory, pki, central_system, servers)
         try:
