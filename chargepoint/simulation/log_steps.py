@@ -17,11 +17,8 @@ NOT_SHOWN: Final = (
 
 
 async def _upload_security_log(stage: Stage) -> str:
-    servers = [each for each in (await stage.server_for("https"), await stage.server_for("sftp")) if each]
-    if not servers:
-        return NOT_SHOWN
     shown = []
-    for server in servers:
+    for server in (await stage.server_for("https"), await stage.server_for("sftp", "https")):
         content = await _upload(stage, LogInbox(server), "SecurityLog")
         events = [json.loads(line) for line in content.splitlines()]
         demand(events, "the file holds no event")
@@ -32,8 +29,6 @@ async def _upload_security_log(stage: Stage) -> str:
 
 async def _continue_an_upload(stage: Stage) -> str:
     server = await stage.server_for("ftp")
-    if server is None:
-        return NOT_SHOWN
     server.add_fault(CutAfter(bytes=CUT_BYTES))
     content = await _upload(stage, LogInbox(server), "SecurityLog", retry_interval=0)
     first, *_, last = server.record.of("STOR", "APPE")
@@ -44,8 +39,6 @@ async def _continue_an_upload(stage: Stage) -> str:
 
 async def _upload_diagnostics(stage: Stage) -> str:
     server = await stage.server_for("ftps", "https")
-    if server is None:
-        return NOT_SHOWN
     content = await _upload(stage, LogInbox(server), "DiagnosticsLog")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         names = sorted(name.rpartition("/")[2] for name in archive.getnames())

@@ -57,6 +57,10 @@ profile_trial_s = 0.5
 """
 
 
+class NotShown(Exception):
+    """Raised when this installation lacks what a step needs; the text says what."""
+
+
 class Stage:
     """The demo's actors.
 
@@ -108,15 +112,20 @@ class Stage:
         except TimeoutError:
             await self._end_agent(signal.SIGKILL)
 
-    async def server_for(self, *schemes: str) -> FileServer | None:
-        """Return the first server whose scheme this installation has at both ends, None where it has none."""
+    async def server_for(self, *schemes: str) -> FileServer:
+        """Return the first server whose scheme this installation has at both ends.
+
+        Raises:
+            NotShown: it has none.
+        """
         conf = await self.central_system.call("GetConfiguration", {"key": ["SupportedFileTransferProtocols"]})
         (key,) = conf.get("configurationKey", [{}])
         protocols = str(key.get("value", "")).lower().split(",")
         for scheme in schemes:
             if scheme.replace("ftpes", "ftps") in protocols and scheme not in self.servers.lacking:
                 return self.servers.of(scheme)
-        return None
+        wanted = " or ".join(schemes)
+        raise NotShown(f"no library here for {wanted}: pip install 'chargepoint[simulation,transfers]'")
 
     async def _end_agent(self, number: signal.Signals) -> None:
         agent = self._agent

@@ -12,7 +12,7 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: `act` returns what was observed, or raises."""
+    """One step: `act` returns what was observed, or raises StepFailed, or NotShown (stage.py)."""
 
     title: str
     requirements: tuple[str, ...]

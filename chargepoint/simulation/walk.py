@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from chargepoint.simulation.credential_steps import PASSWORD_STEPS, PROFILE_STEPS
+from chargepoint.simulation.firmware_steps import FIRMWARE_STEPS
 from chargepoint.simulation.log_steps import LOG_STEPS
 from chargepoint.simulation.recorder import Refusal, Upgrade
 from chargepoint.simulation.renewal_steps import RENEWAL_STEPS
@@ -187,5 +188,6 @@ WALK: Final = (
     Step("Survive a kill", ("A00.FR.001",), _survive_a_kill),
     Step("Reset", (), _reset),
     *LOG_STEPS,
+    *FIRMWARE_STEPS,
     Step("Judge the conversation", ("A04.FR.04",), _judge_the_conversation),
 )
