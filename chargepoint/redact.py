@@ -1,7 +1,7 @@
 """What a message looks like in a log: secrets are masked, everything else stays readable (A01.FR.12).
 
-Guaranteed: the value of an AuthorizationKey, credentials in a URL, and private keys never come out of here, in whatever
-field they stand. The data of a DataTransfer is masked whole, for only its vendor knows what it holds.
+Guaranteed: the value of an AuthorizationKey, credentials and query of a URL, and private keys never come out of here,
+in whatever field they stand. The data of a DataTransfer is masked whole, for only its vendor knows what it holds.
 
 Not done here: nothing is logged.
 """
@@ -15,15 +15,18 @@ from chargepoint.frame import Call, CallError, CallResult, Frame
 MASK: Final = "***"
 
 _SECRET_KEYS: Final = frozenset({"authorizationkey"})  # configuration keys, case-insensitive as CiString is
-_URL_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+_URL_CREDENTIALS: Final = re.compile(r"(?<=://)\S*@")
+"""To the last at sign: a password that was not percent-encoded may hold a slash."""
+_URL_QUERY: Final = re.compile(r"(://[^\s?#]*)\?[^\s#]+")
+"""The query of a presigned URL opens the door to a file server as a password does."""
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 
 
 def redact_url(url: str) -> str:
-    """Return the URL with its user and password masked."""
-    return _URL_CREDENTIALS.sub(f"{MASK}@", url)
+    """Return the URL, or the text with URLs in it, with user, password and query masked."""
+    return _URL_QUERY.sub(rf"\1?{MASK}", _URL_CREDENTIALS.sub(f"{MASK}@", url))
 
 
 def redact_payload(action: str, payload: dict[str, Any]) -> dict[str, Any]:

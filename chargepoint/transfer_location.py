@@ -126,6 +126,9 @@ class Location:
         userinfo = "" if self.user is None and self.password is None else f"{MASK}@"
         path, begun, _ = self.path.partition("%3F")  # where others than HTTP have what looks like a query
         query = f"?{MASK}" if begun or self.query is not None else ""
+        _, at_sign, behind = path.replace("%40", "@").rpartition("@")
+        if at_sign:  # a password that holds a slash and was not percent-encoded looks like host and path
+            return f"{self.scheme}://{MASK}@{behind}{query}"
         return f"{self.scheme}://{userinfo}{self._authority(None)}{path}{query}"
 
     def _authority(self, port: int | None) -> str:

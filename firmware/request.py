@@ -86,7 +86,8 @@ class FirmwareRequest:
             host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
         except ValueError:
             return _NO_LOCATION
-        if not parts.scheme or not host:
+        # An at sign behind the host may be the end of a password that holds a slash and was not percent-encoded.
+        if not parts.scheme or not host or "@" in parts.path:
             return _NO_LOCATION
         return f"{parts.scheme}://{host}{parts.path}"[:MAX_SHOWN_LOCATION]
 

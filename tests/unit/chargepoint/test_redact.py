@@ -12,9 +12,12 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nabcdef\n-----END EC PRIVATE KEY-----"
     ("url", "shown"),
     [
         ("ftp://user:pass@host/d", f"ftp://{MASK}@host/d"),
-        ("https://user@host/d?x=a@b", f"https://{MASK}@host/d?x=a@b"),
+        ("https://user@host/d?x=a&y=b#z", f"https://{MASK}@host/d?{MASK}#z"),
+        ("https://user:pa/ss@host/d", f"https://{MASK}@host/d"),
+        ("https://user:pa?ss@host/d", f"https://{MASK}@host/d"),
+        ("put https://host/d?signature=s to", f"put https://host/d?{MASK} to"),
         ("https://us@er:p@ss@host/d", f"https://{MASK}@host/d"),
-        ("https://host/d@e", "https://host/d@e"),
+        ("https://host/d@e", f"https://{MASK}@e"),  # what may be a password is one
         ("get ftp://u:p@a/b, then ftp://v:q@c/d", f"get ftp://{MASK}@a/b, then ftp://{MASK}@c/d"),
     ],
 )

@@ -134,6 +134,7 @@ def test_nothing_secret_is_shown() -> None:
         assert secret not in shown
     assert str(location) == "https://***@h/logs/?***"
     assert str(Location.parse("ftp://h/logs/?signature=5ecret")) == "ftp://h/logs/?***"
+    assert str(Location.parse("ftp://u:12/34@h/logs/")) == "ftp://***@h/logs/"
 
 
 @pytest.mark.parametrize("form", [PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD), "us@er", "signature=5ecret"])

@@ -62,7 +62,9 @@ def test_neither_a_status_nor_a_repr_shows_credentials() -> None:
     assert request(location="ftp://u:p@[::1]:2121/a").shown_location == "ftp://::1:2121/a"
 
 
-@pytest.mark.parametrize("location", ["", "firmware.bin", "https://", "https://[", "http://host:99999/x"])
+@pytest.mark.parametrize(
+    "location", ["", "firmware.bin", "https://", "https://[", "http://host:99999/x", "ftp://u:12/3@h/d"]
+)
 def test_a_location_that_is_no_url_is_not_shown(location: str) -> None:
     assert request(location=location).shown_location == "a location that is no URL"
 
