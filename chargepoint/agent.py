@@ -182,6 +182,7 @@ class Agent:
                 transfers=foundation.transfers,
                 log_uploads=self.log_uploads,
                 firmware_updates=self.firmware_updates,
+                status_delivery=self.status_delivery,
                 root_in_use=lambda: self.connection.root_in_use,
                 reset=self.reset,
                 reconnect=self.connection.reconnect,

@@ -22,7 +22,7 @@ from firmware import command
 from firmware.port import Fetched, FetchProgress, FetchRefused, JournalFailed
 from security.event import SecurityEventType
 
-LONGEST_SLEEP: Final = timedelta(seconds=30)  #: time; between two looks at the clock, which may be set meanwhile
+LONGEST_SLEEP: Final = timedelta(seconds=5)  #: time; between two looks at the clock, which may be set meanwhile
 DISK_RETRY: Final = timedelta(minutes=1)  #: time; until an event that the disk refused is recorded again
 MAX_NETWORK_WAIT: Final = timedelta(minutes=10)  #: time; after a start; the network is there by then, or does not come
 

@@ -19,7 +19,7 @@ Not done here: what may be sent when, and whose turn it is (session.py, outbox.p
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -79,6 +79,18 @@ class StatusDelivery:
         except TimeoutError:
             return False
 
+    @contextlib.asynccontextmanager
+    async def between_reports(self) -> AsyncIterator[None]:
+        """Hold the lines as long as the block lasts: no report is under way, and what was last sent is known.
+
+        An answer to a trigger belongs there: it neither repeats what is out of date by then (L01.FR.29), nor is it
+        overtaken by what has happened since.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            for line in self._lines.values():
+                await stack.enter_async_context(line.turn)
+            yield
+
     async def deliver(self, send: Send) -> None:
         """Send what is owed and what comes, over one connection; returns when that is lost.
 
@@ -99,9 +111,14 @@ class StatusDelivery:
 
 
 class _Line:
-    """The reports of one job on their way."""
+    """The reports of one job on their way.
+
+    Attributes:
+        turn: held while a report is under way, from the disk to the disk.
+    """
 
     def __init__(self, journal: JobJournal, make_request: Callable[[Report], Any]) -> None:
+        self.turn: Final = asyncio.Lock()
         self._journal = journal
         self._make_request = make_request
         self._wake = asyncio.Event()
@@ -137,11 +154,12 @@ class _Line:
             while True:
                 self._wake.clear()
                 try:
-                    report = await self._next()
+                    async with self.turn:
+                        report = await self._next()
+                        settled = report is None or await self._send(send, report)
                     if report is None:
                         await self._wake.wait()
-                        continue
-                    if await self._send(send, report):
+                    if report is None or settled:
                         continue
                 except StateUnusable as error:
                     _log.error("the statuses of the %s wait: %s", self._journal.job, error)

@@ -9,9 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from firmware import machine as firmware
-from firmware.state import ENDS as FIRMWARE_ENDS
-from firmware.state import State as FirmwareState
+from firmware import event as firmware_event
+from firmware import machine as update
+from firmware import state as firmware_state
 from logs import machine as upload
 
 PAGE: Final = Path(__file__).with_name("state-machines.md")
@@ -44,6 +44,7 @@ class Machine:
         initial: the state it begins in.
         ends: the states it ends in.
         transitions: (state, event class) -> step.
+        everywhere: events that stand in the table only: arrows out of nearly every state would hide the others.
     """
 
     title: str
@@ -52,16 +53,19 @@ class Machine:
     initial: Enum
     ends: Sequence[Enum]
     transitions: Mapping[tuple[Any, type], Step]
+    everywhere: frozenset[type] = frozenset()
 
 
 MACHINES: Final = (
     Machine(
         "Firmware update",
         "firmware/machine.py",
-        "One for each SignedUpdateFirmware.req that was accepted (L01).",
-        FirmwareState.ACCEPTED,
-        [state for state in FirmwareState if state in FIRMWARE_ENDS],
-        firmware.TRANSITIONS,
+        "One for each SignedUpdateFirmware.req that was accepted (L01). Not drawn is what leads out of nearly every "
+        "state: a fault of ours (JobFailed), and a second request (Stopped).",
+        firmware_state.State.ACCEPTED,
+        [state for state in firmware_state.State if state in firmware_state.ENDS],
+        update.TRANSITIONS,
+        frozenset({firmware_event.JobFailed, firmware_event.Stopped}),
     ),
     Machine(
         "Upload of a log",
@@ -101,6 +105,8 @@ def _section(machine: Machine) -> Iterator[str]:
 def _arrows(machine: Machine) -> dict[tuple[Enum, Enum], list[str]]:
     arrows: dict[tuple[Enum, Enum], list[str]] = {}
     for (source, event), step in machine.transitions.items():
+        if event in machine.everywhere:
+            continue
         for target in step.to:
             arrows.setdefault((source, target), []).append(event.__name__)
     return arrows

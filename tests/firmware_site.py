@@ -5,9 +5,10 @@ manufacturer root of the simulation.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from chargepoint.simulation.central_system import CentralSystem
 from chargepoint.simulation.file_servers import FileServers
 from chargepoint.simulation.firmware_publisher import FirmwarePublisher, Release
 from chargepoint.simulation.frame import Call
+from chargepoint.simulation.script import Answer
 from firmware.state import State
 from tests.agent_process import PKI, PROGRAM, Agent, Tables, agent, booted_on
 
@@ -35,6 +37,8 @@ class FirmwareSite:
     agent: Agent
     servers: FileServers
     publisher: FirmwarePublisher
+    _stack: contextlib.AsyncExitStack
+    _start: Callable[[], contextlib.AbstractAsyncContextManager[Agent]]
 
     async def order(self, release: Release, **request: Any) -> tuple[int, str]:
         """Send a SignedUpdateFirmware.req and return its requestId and the status of the answer."""
@@ -74,6 +78,24 @@ class FirmwareSite:
         shown: dict[str, Any] = (await self.agent.call("status"))["firmware"]
         return shown
 
+    async def restart(self) -> None:
+        """Have the agent end in order and start again on the same state, and boot."""
+        await self.restart_without_boot()
+        await booted_on(self.central_system)
+
+    async def restart_later(self, by: timedelta) -> None:
+        """As `restart`, so much later as the Central System tells the time."""
+        now = (datetime.now(UTC) + by).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for action in ("BootNotification", "Heartbeat"):
+            conf = {"status": "Accepted", "currentTime": now, "interval": 300}
+            self.central_system.script(action, Answer(conf if action == "BootNotification" else {"currentTime": now}))
+        await self.restart()
+
+    async def restart_without_boot(self) -> None:
+        """As `restart`, to a Central System that may not accept it."""
+        await self.agent.stop()
+        self.agent = await self._stack.enter_async_context(self._start())
+
     async def reached(self, state: State, times: int = 1) -> dict[str, Any]:
         """Wait until the agent has logged so often that an update is in a state, and return its status."""
         await self.agent.logged(f": {state.value}", times)
@@ -104,8 +126,11 @@ async def firmware_site(
     async with contextlib.AsyncExitStack() as stack:
         servers = await stack.enter_async_context(FileServers(directory / "servers", PKI))
         central_system = await stack.enter_async_context(CentralSystem(pki=PKI))
-        running = await stack.enter_async_context(
-            agent(directory, central_system.url, firmware_tables(directory, servers, tables), program=program)
-        )
+        content = firmware_tables(directory, servers, tables)
+
+        def start() -> contextlib.AbstractAsyncContextManager[Agent]:
+            return agent(directory, central_system.url, content, program=program)
+
+        running = await stack.enter_async_context(start())
         await booted_on(central_system)
-        yield FirmwareSite(central_system, running, servers, FirmwarePublisher(servers, PKI))
+        yield FirmwareSite(central_system, running, servers, FirmwarePublisher(servers, PKI), stack, start)

@@ -232,6 +232,7 @@ class Stage:
                 transfers=self.transfers,
                 log_uploads=self.log_uploads,
                 firmware_updates=self.firmware_updates,
+                status_delivery=self.delivery,
                 root_in_use=lambda: None,
                 reset=self.did.append,
                 reconnect=self.did.append,

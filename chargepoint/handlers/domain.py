@@ -15,6 +15,7 @@ from chargepoint.log_upload import LogUploads
 from chargepoint.registration import RegistrationStatus
 from chargepoint.renewal import Renewal
 from chargepoint.rpc import Reply
+from chargepoint.status_delivery import StatusDelivery
 from chargepoint.transfer import Transfers
 
 
@@ -53,6 +54,7 @@ class Domain:
         transfers: uploads and downloads.
         log_uploads: uploads logs and diagnostics.
         firmware_updates: takes orders for firmware updates.
+        status_delivery: sends the statuses of uploads and updates.
         root_in_use: the installed root that the open connection rests on, DER; None without TLS.
         reset: begins an orderly end of the agent and a reboot of the device; returns at once.
         reconnect: closes the connection and opens it anew with what is configured now; returns at once.
@@ -68,6 +70,7 @@ class Domain:
     transfers: Transfers
     log_uploads: LogUploads
     firmware_updates: FirmwareUpdates
+    status_delivery: StatusDelivery
     root_in_use: Callable[[], bytes | None]
     reset: Callable[[ResetKind], None]
     reconnect: Callable[[str], None]

@@ -66,7 +66,8 @@ def _judge(
 
     async def send() -> None:
         if make_request is not None:
-            await domain.session.trigger_with(make_request)
+            async with domain.status_delivery.between_reports():
+                await domain.session.trigger_with(make_request)
             return
         await domain.session.trigger(message, connector if message in _PER_CONNECTOR else None)
 

@@ -83,9 +83,9 @@ class TestHost:
             board.passed += timedelta(seconds=seconds)
 
         monkeypatch.setattr("chargepoint.firmware_host.asyncio.sleep", sleep)
-        await host.wait_until(NOW + timedelta(seconds=40))
-        assert looks == [30.0, 10.0]
-        assert host.now() == NOW + timedelta(seconds=40)
+        await host.wait_until(NOW + timedelta(seconds=7))
+        assert looks == [5.0, 2.0]
+        assert host.now() == NOW + timedelta(seconds=7)
         await host.wait_until(NOW)
         assert len(looks) == 2
 
