@@ -81,7 +81,7 @@ class FirmwareSite:
     async def restart(self) -> None:
         """Have the agent end in order and start again on the same state, and boot."""
         await self.restart_without_boot()
-        await booted_on(self.central_system)
+        await self.agent.logged("answered the BootNotification.req: Accepted")
 
     async def restart_later(self, by: timedelta) -> None:
         """As `restart`, so much later as the Central System tells the time."""
