@@ -9,6 +9,8 @@ Whatever happens in between (a lost connection, a kill, a reboot), it is sent ag
   and set aside with a line in the log when it was refused too often, so that no report blocks those behind it.
 - A CALLERROR NotImplemented or NotSupported means that the Central System does not have the message: the line rests
   until it accepts a boot again, and then tries one report (docs/decisions/0120).
+- A report that cannot be made a message, or whose sending fails by a fault of ours, counts as refused; whatever else goes
+  wrong in a line is logged, and the line tries again after a wait. No line ends while the connection is there.
 - When `JobJournal.commit` withdraws reports, one of them that still waits for its turn on the wire is taken back.
 
 Tasks: one for each line, within `deliver` and ended with it.
@@ -150,27 +152,30 @@ class _Line:
     async def deliver(self, send: Send) -> None:
         """Send what is owed and what comes; returns when the connection is lost."""
         failing, failures = 0, 0
-        try:
-            while True:
-                self._wake.clear()
-                try:
-                    async with self.turn:
-                        report = await self._next()
-                        settled = report is None or await self._send(send, report)
-                    if report is None:
-                        await self._wake.wait()
-                    if report is None or settled:
-                        continue
-                except StateUnusable as error:
-                    _log.error("the statuses of the %s wait: %s", self._journal.job, error)
-                    await self._wait(DISK_RETRY)
+        while True:
+            self._wake.clear()
+            try:
+                async with self.turn:
+                    report = await self._next()
+                    settled = report is None or await self._send(send, report)
+                if report is None:
+                    await self._wake.wait()
+                if report is None or settled:
                     continue
-                # Refusals of earlier processes count too: the wait does not begin anew with each restart.
-                failures = failures + 1 if report.id == failing else report.refusals + 1
-                failing = report.id
-                await self._wait(min(RETRY * failures, MAX_RETRY_WAIT))
-        except ConnectionLost:
-            return
+            except ConnectionLost:
+                return
+            except StateUnusable as error:
+                _log.error("the statuses of the %s wait: %s", self._journal.job, error)
+                await self._wait(DISK_RETRY)
+                continue
+            except Exception:  # noqa: BLE001 - a line that ended would take the others with it, and nobody would know
+                _log.exception("the statuses of the %s wait, by a fault of this program", self._journal.job)
+                await self._wait(DISK_RETRY)
+                continue
+            # Refusals of earlier processes count too: the wait does not begin anew with each restart.
+            failures = failures + 1 if report.id == failing else report.refusals + 1
+            failing = report.id
+            await self._wait(min(RETRY * failures, MAX_RETRY_WAIT))
 
     async def _next(self) -> OwedReport | None:
         """Return what is to be sent now, as it stands after the last commit."""
@@ -184,7 +189,11 @@ class _Line:
     async def _send(self, send: Send, report: OwedReport) -> bool:
         """Send a report once; returns False where it is to be sent again after a wait."""
         job = self._journal.job
-        sending = asyncio.ensure_future(send(self._make_request(report)))
+        try:
+            request = self._make_request(report)
+        except Exception as fault:  # noqa: BLE001 - what cannot be said must not block what can
+            return await self._note_fault(report, fault)
+        sending = asyncio.ensure_future(send(request))
         sending.add_done_callback(_look_at)
         self._under_way = (report.request_id, sending)
         try:
@@ -198,12 +207,21 @@ class _Line:
         except CallTimedOut as silence:
             _log.warning("%s: status %s is sent again: %s", job, report.status, silence)
             return False
+        except ConnectionLost:
+            raise
+        except Exception as fault:  # noqa: BLE001 - as above
+            return await self._note_fault(report, fault)
         finally:
             self._under_way = None
             sending.cancel()
         await _to_its_end(self._journal.note_sent(report))
         self._note_change()
         return True
+
+    async def _note_fault(self, report: OwedReport, fault: Exception) -> bool:
+        job = self._journal.job
+        _log.error("%s: status %s failed by a fault of this program", job, report.status, exc_info=fault)
+        return await self._note_refusal(report, fault)
 
     async def _note_refusal(self, report: OwedReport, refusal: Exception) -> bool:
         job = self._journal.job

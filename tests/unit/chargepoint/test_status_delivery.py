@@ -239,6 +239,65 @@ class TestRefused:
         assert wire.confirmed == ["Downloading"]
 
 
+class TestFault:
+    """A fault of ours in one line: logged, and no matter for what is behind it or beside it."""
+
+    async def test_of_a_report_that_cannot_be_made_a_message_sets_it_aside(
+        self, bench: Bench, wire: Wire, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def make_request(report: Report) -> tuple[str, str, int | None]:
+            if report.status == "Nonsense":
+                raise ValueError("'Nonsense' is not a valid status")
+            return "log upload", report.status, report.request_id
+
+        bench.delivery.add(bench.upload, make_request)
+        await bench.upload.commit({}, [Said("Nonsense"), Said("Uploaded")])
+        async with bench.connected(wire) as delivery:
+            await bench.all_sent()
+            await bench.firmware.commit({}, [Said("Installed")])
+            await wire.until(lambda: "Installed" in wire.statuses)
+            assert not delivery.done()
+        assert wire.statuses == ["Uploaded", "Installed"]
+        assert caplog.text.count("status Nonsense failed by a fault of this program") == MAX_REFUSALS
+        assert "is not a valid status" in caplog.text
+
+    async def test_in_the_sending_sets_the_report_aside(
+        self, bench: Bench, wire: Wire, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def send(request: tuple[str, str, int | None]) -> object:
+            if request[1] == "Uploading":
+                raise RuntimeError("our own LogStatusNotification.req is invalid")
+            return await wire.send(request)
+
+        await bench.upload.commit({}, [Said("Uploading"), Said("Uploaded")])
+        delivery = asyncio.create_task(bench.delivery.deliver(send))
+        try:
+            await bench.all_sent()
+        finally:
+            delivery.cancel()
+            await asyncio.gather(delivery, return_exceptions=True)
+        assert wire.statuses == ["Uploaded"]
+        assert "our own LogStatusNotification.req is invalid" in caplog.text
+
+    async def test_in_a_journal_stops_its_own_line_only_until_it_is_over(
+        self, bench: Bench, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(status_delivery, "DISK_RETRY", timedelta())
+        next_report, faults = bench.upload.next_report, iter([ZeroDivisionError("a slip")] * 2)
+
+        async def fail() -> object:
+            if (fault := next(faults, None)) is not None:
+                raise fault
+            return await next_report()
+
+        monkeypatch.setattr(bench.upload, "next_report", fail)
+        await bench.upload.commit({}, [Said("Uploaded")])
+        await bench.firmware.commit({}, [Said("Installed")])
+        async with bench.connected(wire):
+            await wire.until(lambda: {"Uploaded", "Installed"} <= set(wire.statuses))
+        assert caplog.text.count("the statuses of the log upload wait, by a fault of this program") == 2
+
+
 class TestResting:
     @pytest.mark.parametrize("answer", [Answer.NOT_IMPLEMENTED, Answer.NOT_SUPPORTED])
     async def test_a_central_system_without_the_message_is_asked_once_a_boot(
