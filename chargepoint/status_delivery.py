@@ -9,8 +9,8 @@ Whatever happens in between (a lost connection, a kill, a reboot), it is sent ag
   and set aside with a line in the log when it was refused too often, so that no report blocks those behind it.
 - A CALLERROR NotImplemented or NotSupported means that the Central System does not have the message: the line rests
   until it accepts a boot again, and then tries one report (docs/decisions/0120).
-- A report that cannot be made a message, or whose sending fails by a fault of ours, counts as refused; whatever else goes
-  wrong in a line is logged, and the line tries again after a wait. No line ends while the connection is there.
+- A report that cannot be made a message, or whose sending fails by a fault of ours, counts as refused; whatever else
+  goes wrong in a line is logged, and the line tries again after a wait. No line ends while the connection is there.
 - When `JobJournal.commit` withdraws reports, one of them that still waits for its turn on the wire is taken back.
 
 Tasks: one for each line, within `deliver` and ended with it.

@@ -14,6 +14,8 @@ A distribution's build of pycurl may lack options: those that only tune are left
 Not done here: what is sent and where a file goes (transfer_upload.py, transfer_download.py).
 """
 
+import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ SEND_BYTES: Final = 524_288  #: bytes handed out at a time; more was slower, for
 LEAST_BYTES_PER_S: Final = 1  #: bytes a second, averaged by libcurl; below it nothing moves
 KIB: Final = 1024  #: code; bytes in a KiB
 
+_CODE: Final = re.compile(r"[0-9]{3}")  # `isdigit` would also take superscripts, and `int` would not
 _NOTHING: Final = 0
 _ABORT: Final = 1
 
@@ -101,6 +104,9 @@ class Easy:
         self._trust = trust
         self._raised: Exception | None = None
         self._head_bytes = 0
+        self._stall_s = settings.stall_timeout.total_seconds()
+        self._sent = 0
+        self._sent_at = 0.0
         self._said = ""
         self._on_progress: Callable[[int, int, int, int], None] = lambda *_: None
         self._stack = ExitStack()
@@ -171,14 +177,18 @@ class Easy:
         self.set("BUFFERSIZE", RECEIVE_BYTES)
 
     def drop_answer(self) -> None:
-        """Take in a bounded body of the answer and forget it."""
-        dropped = 0
+        """Take in a body of the answer, bounded in bytes and time, and forget it."""
+        dropped, begun_at = 0, 0.0
 
         def drop(data: bytes) -> None:
-            nonlocal dropped
+            nonlocal dropped, begun_at
+            now = time.monotonic()
+            begun_at = begun_at or now
             dropped += len(data)
             if dropped > MAX_ANSWER_BYTES:
                 raise TransferFailed(TransferFault.BAD_ANSWER, f"{self._location}: the answer has no end")
+            if now - max(begun_at, self._sent_at) > self._stall_s:  # for libcurl a byte a second is no stall
+                raise TransferFailed(TransferFault.STALLED, f"{self._location}: the answer comes to no end")
 
         self.set_sink(drop)
 
@@ -211,6 +221,19 @@ class Easy:
         is_refused = self._location.family is Family.HTTP and self.reply >= 400
         if code != CurlCode.OK or is_refused:
             raise self._failure(code, message)
+
+    def ask_size(self) -> int | None:
+        """Ask FTP or SFTP for the size of the file, on the connection that it went by; None where nobody tells.
+
+        Raises:
+            Stopped, TransferFailed: as `perform`.
+        """
+        self._handle.setopt(self._curl.RESUME_FROM_LARGE, 0)
+        self._handle.setopt(self._curl.UPLOAD, 0)
+        self._handle.setopt(self._curl.NOBODY, 1)
+        self._on_progress = lambda *_: None
+        self.perform()
+        return self.length_bytes if self.length_bytes >= 0 else None
 
     @property
     def length_bytes(self) -> int:
@@ -269,7 +292,7 @@ class Easy:
 
     def _set_patience(self, settings: TransferSettings) -> None:
         curl, handle = self._curl, self._handle
-        stall_s = round(settings.stall_timeout.total_seconds())
+        stall_s = round(self._stall_s)
         handle.setopt(curl.NOSIGNAL, 1)  # we are in a thread
         handle.setopt(curl.CONNECTTIMEOUT_MS, round(settings.connect_timeout.total_seconds() * 1000))
         handle.setopt(curl.LOW_SPEED_LIMIT, LEAST_BYTES_PER_S)
@@ -315,14 +338,14 @@ class Easy:
         text = line.decode("latin-1").strip()
         if self._location.family is Family.HTTP:
             self._take_http(text)
-        elif text[:3].isdigit() and text[3:4] in {" ", ""}:
+        elif _CODE.match(text) and text[3:4] in {" ", ""}:
             self.reply, self._said = int(text[:3]), text[4:]
         return None
 
     def _take_http(self, text: str) -> None:
         if text.startswith("HTTP/"):
             _, _, status = text.partition(" ")
-            self.reply, self.headers = int(status[:3]) if status[:3].isdigit() else 0, {}
+            self.reply, self.headers = int(status[:3]) if _CODE.match(status) else 0, {}
         else:
             name, colon, value = text.partition(":")
             if colon:
@@ -331,6 +354,8 @@ class Easy:
     def _on_xferinfo(self, *amounts: int) -> int:
         if self._watch.stopped or self._raised is not None:
             return _ABORT
+        if amounts[-1] != self._sent:
+            self._sent, self._sent_at = amounts[-1], time.monotonic()
         try:
             self._on_progress(*amounts)
         except Exception as error:  # noqa: BLE001 - libcurl would swallow it; `perform` raises it

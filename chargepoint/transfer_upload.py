@@ -1,7 +1,8 @@
 """An upload: one file to one location, carried out in a thread.
 
 - FTP, FTPS and SFTP continue what an earlier try has left on the server, where the caller says that it is the same
-  file. A file there that is longer is none of ours, and is written anew. HTTP begins anew each time.
+  file. A file there that is longer is none of ours, and is written anew; so is one that has another size than ours
+  after it was continued by FTP, which appends wherever the file ends by then. HTTP begins anew each time.
 - HTTP sends the file by PUT, or by POST as a form (RFC 7578); only a status of 2xx is success.
 - The file is read in large pieces as libcurl asks for them, never as a whole.
 
@@ -34,8 +35,8 @@ FORM_REDIRECTS: Final = frozenset({307, 308})
 """The same for a form, which clients do not send anew after 301 and 302 (RFC 9110, sections 15.4.2 and 15.4.3)."""
 
 
-class LongerThere(Exception):
-    """Raised inside an upload: the file on the server is longer than ours."""
+class NotOurs(Exception):
+    """Raised inside an upload: what is on the server cannot be continued, or was spoilt by it; it is sent anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class Upload:
                 self.watch.note(size_bytes, size_bytes, last=True)
         except OSError as error:
             raise TransferFailed(TransferFault.LOCAL_DISK, f"{self.source}: {error.strerror or error}") from error
+        finally:
+            self.watch.flush()  # whether the server has taken anything decides where the next try begins
 
     @property
     def target(self) -> Location:
@@ -89,7 +92,7 @@ class Upload:
         def attempt(way: Way) -> None:
             try:
                 self._to_file(target, way, file, size_bytes, resume=self.resume)
-            except LongerThere:
+            except NotOurs:
                 self._to_file(target, way, file, size_bytes, resume=False)
 
         try_ways(target, ways, attempt)
@@ -100,7 +103,7 @@ class Upload:
 
             def seek(offset: int) -> None:
                 if offset > size_bytes:
-                    raise LongerThere
+                    raise NotOurs
                 body.seek(offset)
 
             easy.set_source(body.read, seek, size_bytes)
@@ -109,6 +112,8 @@ class Upload:
                 easy.set("RESUME_FROM_LARGE", WHERE_IT_ENDS)
             easy.set_progress(lambda _a, _b, _c, sent: self.watch.note(body.begun_at + sent, size_bytes))
             easy.perform()
+            if body.begun_at and target.family is Family.FTP and easy.ask_size() not in (None, size_bytes):
+                raise NotOurs  # what the server had not put away yet, of the try before, has come between
 
     def _by_http(self, file: FileIO, size_bytes: int) -> None:
         is_form = self.settings.http_upload == "post"

@@ -1,7 +1,7 @@
 """What the event loop and the thread of a transfer share: the order to stop, how far the transfer is, and its result.
 
 Guaranteed: an order to stop holds from the moment when it is given; after it, and after `close`, nothing more is told
-of the progress. Reports are rare: the event loop has other work.
+of the progress. Reports are rare, for the event loop has other work, but the first bytes are told at once.
 """
 
 import asyncio
@@ -74,6 +74,8 @@ class Watch:
         self._closed = False
         self._next_at = 0.0
         self._last: tuple[float, int] | None = None
+        self._untold: tuple[int, int | None] | None = None
+        self._moves = False
         self._rate = 0.0
 
     @property
@@ -98,8 +100,12 @@ class Watch:
             last: this one is told in any case.
         """
         now = time.monotonic()
-        if now < self._next_at and not last:
+        begins = done_bytes > 0 and not self._moves  # told at once: from here on there is something to be continued
+        if now < self._next_at and not last and not begins:
+            self._untold = (done_bytes, total_bytes)
             return
+        self._untold = None
+        self._moves = self._moves or begins
         self._next_at = now + REPORT_SECONDS
         if self._last is not None and now > self._last[0]:
             rate = max(done_bytes - self._last[1], 0) / (now - self._last[0])
@@ -108,6 +114,11 @@ class Watch:
         progress = Progress(done_bytes, total_bytes, self._rate)
         with suppress(RuntimeError):  # the event loop is closed: the agent has ended
             self._loop.call_soon_threadsafe(self._deliver, progress)
+
+    def flush(self) -> None:
+        """Tell what was noted last, should it have come too soon after another; called by the thread at the end."""
+        if self._untold is not None:
+            self.note(*self._untold, last=True)
 
     def _deliver(self, progress: Progress) -> None:
         if self._closed:

@@ -27,10 +27,10 @@ class WriteFile:
 
 @dataclass(frozen=True, slots=True)
 class StartUpload:
-    """Send the spool file: `UploadCompleted` or `UploadInterrupted`.
+    """Send the spool file: perhaps `UploadBegun`, then `UploadCompleted` or `UploadInterrupted`.
 
     Attributes:
-        resume: a part of this very file may be on the server already.
+        resume: a part of this very file is on the server already.
     """
 
     attempt: int

@@ -1,7 +1,7 @@
 """What can happen to an upload: the events of its machine, each a fact.
 
-Those that bear an attempt are outcomes of a command that bore the same number. No event bears a time: an upload knows
-no instant, only the wait between two tries, which begins anew with the process. Pure data.
+Those that bear an attempt come of the command that bore the same number, and all but `UploadBegun` end it. No event bears
+a time: an upload knows no instant, only the wait between two tries, which begins anew with the process. Pure data.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,13 @@ class FileFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadBegun:
+    """The server has taken the first bytes of the file: what is there under its name is ours from now on."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class UploadCompleted:
     """The whole file is on the server."""
 
@@ -82,5 +89,5 @@ class WaitEnded:
     attempt: int
 
 
-Outcome = FileWritten | FileFailed | UploadCompleted | UploadInterrupted | WaitEnded
+Outcome = FileWritten | FileFailed | UploadBegun | UploadCompleted | UploadInterrupted | WaitEnded
 Event = Answered | Restarted | Suspended | Canceled | JobFailed | Outcome

@@ -9,6 +9,8 @@ next request has a machine of its own.
   (N01.FR.09, N01.FR.10), each with the requestId (N01.FR.07). Of a canceled upload it hears nothing more (N01.FR.11).
 - Each piece of work has a number, the attempt; an outcome with another number than the present one is of work that is
   over, and whoever drives the machine drops it (`awaits`).
+- A try goes on behind what is on the server only after the server has taken bytes of this very file; before that, what
+  lies there under the name may be the file of last week, and going on behind it would spoil both.
 - A start of the agent that is followed by no outcome and no orderly end was killed. After two of these in a row the
   upload is given up: it may be what kills the agent.
 - A finished upload forgets its location, which may hold credentials.
@@ -32,6 +34,7 @@ from logs.event import (
     Outcome,
     Restarted,
     Suspended,
+    UploadBegun,
     UploadCompleted,
     UploadInterrupted,
     WaitEnded,
@@ -103,6 +106,11 @@ class UploadMachine:
         """What a trigger is to be told now: from the answer on until the end it is under way (N01.FR.12)."""
         return UploadStatus.IDLE if self.is_over else UploadStatus.UPLOADING
 
+    @property
+    def sent_in_part(self) -> bool:
+        """Whether a part of this very file is on the server."""
+        return self._sent_in_part
+
     def awaits(self, outcome: Outcome) -> bool:
         """Whether this outcome is of the work that is under way."""
         return outcome.attempt == self.attempt and (self.state, type(outcome)) in TRANSITIONS
@@ -117,6 +125,9 @@ class UploadMachine:
         if step is None:
             raise RuntimeError(f"{type(event).__name__} cannot happen to an upload that is {self.state}")
         target = step.choose(self, event) if step.choose else step.to[0]
+        if isinstance(event, UploadBegun):  # what kills the agent may come after it, so it says nothing of that
+            self._sent_in_part = True
+            return []
         self._killed_starts = self._killed_starts + 1 if isinstance(event, Restarted) else 0
         if isinstance(event, Suspended):
             return []
@@ -170,7 +181,7 @@ class UploadMachine:
                 self.attempt += 1
                 told = [] if self._announced else [self._report(UploadStatus.UPLOADING)]  # N01.FR.08
                 start = StartUpload(self.attempt, resume=self._sent_in_part)
-                self._announced = self._sent_in_part = True
+                self._announced = True
                 return [*told, start]
             case State.WAITING:
                 self.attempt += 1
@@ -211,6 +222,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Event]], Step]] = {
     (State.WRITING, FileWritten): Step((State.UPLOADING,)),
     (State.WRITING, FileFailed): Step((State.FAILED,)),
     (State.WRITING, Restarted): Step((State.WRITING, State.FAILED), _after_restart),
+    (State.UPLOADING, UploadBegun): Step((State.UPLOADING,)),
     (State.UPLOADING, UploadCompleted): Step((State.UPLOADED,)),
     (State.UPLOADING, UploadInterrupted): Step((State.WAITING, State.FAILED), _after_interruption),
     (State.UPLOADING, Restarted): Step((State.UPLOADING, State.WRITING, State.FAILED), _after_restart),

@@ -66,8 +66,8 @@ class UploadPort(Protocol):
             source: the file.
             location: a URL as the Central System gave it.
             file_name: what the file is called there, where the URL leaves that open.
-            resume: a part of this very file may be there: go on behind it where the protocol can.
-            progress: told now and then.
+            resume: a part of this very file is there: go on behind it where the protocol can.
+            progress: told now and then; of the first bytes that the server takes in any case, before this raises.
 
         Raises:
             UploadRefused: the file is not there, or not whole.

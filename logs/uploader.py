@@ -35,6 +35,7 @@ from logs.event import (
     Outcome,
     Restarted,
     Suspended,
+    UploadBegun,
     UploadCompleted,
     UploadInterrupted,
     WaitEnded,
@@ -47,6 +48,8 @@ from security import durable
 from security.errors import DurableError
 
 DISK_RETRY: Final = timedelta(minutes=1)  #: time; until a database that did not take a step is tried again
+
+BEGIN_WAIT: Final = timedelta(seconds=30)  #: time; an answer that is not out by then went down with its connection
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ class Uploader:
         self._file = directory / f"{name.replace(' ', '-')}.spool"
         self._now = now
         self._machine: UploadMachine | None = None
+        self._unbegun: UploadMachine | None = None
+        self._taking: set[asyncio.Task[Accepted]] = set()
         self._lock = asyncio.Lock()
         self._work: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -156,9 +161,18 @@ class Uploader:
     async def request(self, request: UploadRequest) -> Accepted:
         """Take in a request, durably; it takes the place of the one that runs.
 
+        Cancelled, as by a connection that is lost, it is taken in all the same. An upload that nobody begins, since
+        its answer could not be sent, begins by itself after BEGIN_WAIT, as it would after a restart.
+
         Returns:
             The answer, and what is to be called once it is out.
         """
+        taking = asyncio.create_task(self._take(request), name=self._name)
+        self._taking.add(taking)
+        taking.add_done_callback(self._taking.discard)
+        return await asyncio.shield(taking)
+
+    async def _take(self, request: UploadRequest) -> Accepted:
         content = self._contents[request.kind]
         try:
             if not request.is_window_sound or not await content.is_available(request.oldest, request.latest):
@@ -179,18 +193,22 @@ class Uploader:
             if old is not None:
                 _log.info("%s is canceled by the next request", self._described(old))
                 self._carry_out(old, old.receive(Canceled()))
-            self._machine = machine
+            self._machine = self._unbegun = machine
             self._progress = None
 
         def begin() -> None:
-            if self._machine is machine:
+            timer.cancel()
+            if self._unbegun is machine:
+                self._unbegun = None
                 self._start(machine, lambda: self._feed(machine, Answered()))
 
+        timer = asyncio.get_running_loop().call_later(BEGIN_WAIT.total_seconds(), begin)
         return Accepted(Answer.ACCEPTED_CANCELED if old else Answer.ACCEPTED, machine.file_name, begin)
 
     async def close(self) -> None:
         """Stop what runs, in order: the next process goes on with it."""
         async with self._lock:
+            self._unbegun = None
             self._stop_work()
             if self._ending:
                 await asyncio.wait(set(self._ending))
@@ -295,14 +313,34 @@ class Uploader:
         return FileWritten(attempt)
 
     async def _upload(self, machine: UploadMachine, attempt: int, *, resume: bool) -> Outcome:
+        begun = asyncio.Event()
+
+        def note(progress: Progress) -> None:
+            self._progress = progress
+            if progress.done_bytes and not machine.sent_in_part:
+                begun.set()
+
+        async def note_begun() -> None:
+            await begun.wait()
+            await self._feed(machine, UploadBegun(attempt))
+
+        # It is cancelled by whoever has the lock, or when it waits for nothing: never while a step is kept.
+        noting = asyncio.create_task(note_begun(), name=self._name)
         try:
-            await self._port.upload(
-                self._file,
-                machine.request.location,
-                file_name=machine.file_name,
-                resume=resume,
-                progress=self._note_progress,
-            )
+            outcome = await self._send(machine, attempt, resume=resume, progress=note)
+            if begun.is_set():
+                await noting
+        finally:
+            noting.cancel()
+            await asyncio.gather(noting, return_exceptions=True)
+        return outcome
+
+    async def _send(
+        self, machine: UploadMachine, attempt: int, *, resume: bool, progress: Callable[[Progress], None]
+    ) -> Outcome:
+        location, file_name = machine.request.location, machine.file_name
+        try:
+            await self._port.upload(self._file, location, file_name=file_name, resume=resume, progress=progress)
         except UploadRefused as refusal:
             _log.warning("%s: the upload failed: %s", self._described(machine), refusal)
             return UploadInterrupted(attempt, refusal.status, refusal.worth_retrying)
@@ -318,9 +356,6 @@ class Uploader:
             raise
         except DurableError as error:
             _log.warning("%s: the spool file stays until the next start: %s", self._name, error)
-
-    def _note_progress(self, progress: Progress) -> None:
-        self._progress = progress
 
     def _described(self, machine: UploadMachine) -> str:
         request_id = machine.request.request_id

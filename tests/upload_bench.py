@@ -42,6 +42,11 @@ class Memory:
         state: str | None = json.loads(self.text or "{}").get("state")
         return state
 
+    @property
+    def sent_in_part(self) -> bool:
+        """Whether the upload, as it was kept, has begun on the server."""
+        return bool(json.loads(self.text or "{}").get("sent_in_part"))
+
     async def load(self) -> dict[str, Any] | None:
         if self.unreadable:
             raise JournalFailed("the disk fails")
@@ -104,6 +109,7 @@ class Server:
     Attributes:
         received: (file name, text, resumed) of each try.
         stopped: how many tries were cancelled.
+        taken: what each try is told to have got through before it ends.
         running: set while a try waits for `go_on`.
     """
 
@@ -111,6 +117,7 @@ class Server:
         self.received: list[tuple[str, str, bool]] = []
         self.locations: list[str] = []
         self.stopped = 0
+        self.taken = Half()
         self.running = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -125,7 +132,7 @@ class Server:
     ) -> None:
         self.received.append((file_name, source.read_text(), resume))
         self.locations.append(location)
-        progress(Half())
+        progress(self.taken)
         self.running.set()
         try:
             await self.go_on.wait()
@@ -195,6 +202,11 @@ class Bench:
         accepted = await self.uploader.request(request)
         accepted.begin()
         return str(accepted.status)
+
+    async def begun(self) -> None:
+        """Wait until the server has taken bytes, and that is kept."""
+        await asyncio.wait_for(self.server.running.wait(), PATIENCE_S)
+        await self.memory.until(lambda memory: memory.sent_in_part)
 
     async def over(self) -> list[tuple[str, int | None]]:
         """Wait for the end of the upload and return what is owed."""

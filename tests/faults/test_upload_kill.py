@@ -12,6 +12,7 @@ from tests.upload_site import UploadSite, inbox, inbox_url, numbers, past, uploa
 
 LONG = 15_000  # events; more bytes than all buffers of a connection hold, so that the kill finds it in its middle
 RATE = 1_000_000
+MUCH = 1_000_000  # bytes; a second's worth, and a fifth of the file
 PATIENT = {"transfers": {"stall_timeout_s": 60}}
 
 
@@ -29,7 +30,8 @@ async def test_a_transfer_goes_on_after_a_kill(scheme: str, tmp_path: Path) -> N
             await central_system.expect("BootNotification")
             server.add_fault(fault.Slow(bytes_per_second=RATE))
             number, answer = await site.get_log(inbox_url(server), retries=3)
-            await server.arrived(fits=_sending)
+            # So much that the agent has long noted that the server took something.
+            await server.arrived(fits=lambda arrival: arrival.bytes > MUCH and not arrival.over)
             await central_system.expect("LogStatusNotification", match={"requestId": number, "status": "Uploading"})
             await running.stop(signal.SIGKILL)
         assert "Uploaded" not in site.heard(number)

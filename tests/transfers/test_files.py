@@ -12,7 +12,7 @@ from chargepoint.simulation.faults import bad_server_certificates
 from chargepoint.simulation.file_account import NOBODY, READER, WRITER
 from chargepoint.simulation.file_server import FileServer
 from chargepoint.simulation.pki import Pki
-from chargepoint.transfer import TransferFault, Transfers
+from chargepoint.transfer import TransferFailed, TransferFault, Transfers
 from tests.transfers.conftest import Make
 from tests.transfers.stage import CONTENT, begun, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
 
@@ -100,6 +100,28 @@ async def test_an_upload_that_was_cut_is_continued(
     await send(transfers, source, location, resume=True)
     assert inbox(server) == {"security.log": CONTENT}
     assert [arrival.offset for arrival in server.record.of(*UPLOADS)] == [0, 500_000, 1_000_000]
+
+
+@each_scheme
+@pytest.mark.parametrize(
+    ("struck_by", "took"),
+    [(fault.RefuseLogin(), False), (fault.MissingDirectory(), False), (fault.CutAfter(bytes=1_000_000), True)],
+    ids=["refused", "missing", "cut"],
+)
+async def test_whether_the_server_took_anything_is_told_before_the_upload_fails(
+    transfers: Transfers, server: FileServer, source: Path, struck_by: fault.Fault, *, took: bool
+) -> None:
+    seen: list[int] = []
+    server.add_fault(struck_by)
+    with pytest.raises(TransferFailed):
+        await transfers.upload(
+            source,
+            server.url("inbox/", account=WRITER),
+            file_name="security.log",
+            resume=False,
+            progress=lambda progress: seen.append(progress.done_bytes),
+        )
+    assert any(seen) is took
 
 
 @each_scheme

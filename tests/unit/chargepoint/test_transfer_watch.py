@@ -40,7 +40,7 @@ def test_the_time_that_is_left_follows_from_the_rate(progress: Progress, left: f
     assert progress.seconds_left == left
 
 
-async def test_reports_are_rare_and_the_last_one_is_certain(clock: Clock) -> None:
+async def test_reports_are_rare_and_the_first_bytes_and_the_last_ones_are_certain(clock: Clock) -> None:
     seen: list[Progress] = []
     watch = Watch(seen.append)
     for done in range(10):
@@ -49,7 +49,18 @@ async def test_reports_are_rare_and_the_last_one_is_certain(clock: Clock) -> Non
     watch.note(10, 100)
     watch.note(100, 100, last=True)
     await turn()
-    assert [each.done_bytes for each in seen] == [0, 10, 100]
+    assert [each.done_bytes for each in seen] == [0, 1, 10, 100]
+
+
+async def test_what_was_not_told_yet_is_told_at_the_end_and_once(clock: Clock) -> None:
+    seen: list[Progress] = []
+    watch = Watch(seen.append)
+    for done in (0, 3, 5, 7):
+        watch.note(done, 100)
+    watch.flush()
+    watch.flush()
+    await turn()
+    assert [each.done_bytes for each in seen] == [0, 3, 7]
 
 
 async def test_the_rate_is_smoothed_and_what_was_there_before_does_not_count(clock: Clock) -> None:

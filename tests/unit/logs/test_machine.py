@@ -17,6 +17,7 @@ from logs.event import (
     JobFailed,
     Restarted,
     Suspended,
+    UploadBegun,
     UploadCompleted,
     UploadInterrupted,
     WaitEnded,
@@ -29,7 +30,8 @@ INTERVAL = timedelta(seconds=30)
 HERE, GONE = Restarted(file_is_there=True), Restarted(file_is_there=False)
 
 EVENTS: list[Event] = [
-    Answered(), HERE, Suspended(), Canceled(), JobFailed(), FileWritten(1), FileFailed(1), UploadCompleted(2),
+    Answered(), HERE, Suspended(), Canceled(), JobFailed(), FileWritten(1), FileFailed(1), UploadBegun(2),
+    UploadCompleted(2),
     UploadInterrupted(2, UploadStatus.UPLOAD_FAILURE, worth_retrying=True), WaitEnded(3),
 ]  # fmt: skip
 """One of each kind."""
@@ -54,6 +56,7 @@ def interrupted(attempt: int, *, worth_retrying: bool = True) -> UploadInterrupt
 
 
 UPLOADING: list[Event] = [Answered(), FileWritten(1)]
+BEGUN: list[Event] = [*UPLOADING, UploadBegun(2)]
 WAYS: dict[State, list[Event]] = {
     State.ACCEPTED: [],
     State.WRITING: [Answered()],
@@ -122,10 +125,17 @@ class TestGood:
         assert made.end_status is UploadStatus.UPLOADED
 
     def test_uploading_is_said_once_and_the_next_try_goes_on_where_the_last_one_ended(self) -> None:
-        made = machine(*UPLOADING)
+        made = machine(*BEGUN)
         assert made.receive(interrupted(2)) == [Wait(3, INTERVAL)]
         assert made.receive(WaitEnded(3)) == [StartUpload(4, resume=True)]
         assert statuses(made.receive(UploadCompleted(4))) == [UploadStatus.UPLOADED]
+
+    def test_a_try_of_which_the_server_took_nothing_is_not_gone_on_behind(self) -> None:
+        made = machine(*UPLOADING, interrupted(2))
+        assert made.receive(WaitEnded(3)) == [StartUpload(4, resume=False)]
+        assert made.receive(UploadBegun(4)) == []
+        made.receive(interrupted(4))
+        assert made.receive(WaitEnded(5)) == [StartUpload(6, resume=True)]
 
     def test_a_trigger_hears_uploading_from_the_answer_on_and_idle_after_the_end(self) -> None:
         expected = {state: UploadStatus.UPLOADING if state not in ENDS else UploadStatus.IDLE for state in State}
@@ -172,12 +182,15 @@ class TestRestarted:
     def test_an_upload_that_was_accepted_begins(self) -> None:
         assert machine().receive(GONE) == [WriteFile(1)]
 
-    def test_an_upload_goes_on_behind_what_is_on_the_server(self) -> None:
-        made = UploadMachine.restore(machine(*UPLOADING).snapshot())
-        assert made.receive(HERE) == [StartUpload(3, resume=True)]
+    @pytest.mark.parametrize(("way", "resume"), [(BEGUN, True), (UPLOADING, False)], ids=["begun", "not begun"])
+    def test_an_upload_goes_on_behind_what_is_surely_ours_on_the_server(
+        self, way: list[Event], *, resume: bool
+    ) -> None:
+        made = UploadMachine.restore(machine(*way).snapshot())
+        assert made.receive(HERE) == [StartUpload(3, resume=resume)]
 
     def test_a_file_that_is_lost_is_written_anew_and_sent_from_its_beginning(self) -> None:
-        made = UploadMachine.restore(machine(*UPLOADING).snapshot())
+        made = UploadMachine.restore(machine(*BEGUN).snapshot())
         assert made.receive(GONE) == [WriteFile(3)]
         assert made.receive(FileWritten(3)) == [StartUpload(4, resume=False)]
 
@@ -193,6 +206,7 @@ class TestRestarted:
         for _ in range(MAX_KILLED_STARTS):
             made = UploadMachine.restore(made.snapshot())
             assert statuses(made.receive(HERE)) == []
+            made.receive(UploadBegun(made.attempt))
         assert UploadMachine.restore(made.snapshot()).receive(HERE) == [
             Report(UploadStatus.UPLOAD_FAILURE, 7),
             Clear(),

@@ -14,7 +14,7 @@ from logs.status import Answer, UploadStatus
 from logs.upload_port import ContentFailed
 from security import durable
 from security.errors import StorageFailed
-from tests.upload_bench import DISK_FULL, LOCATION, NOON, PATIENCE_S, Bench, asked, refused
+from tests.upload_bench import DISK_FULL, LOCATION, NOON, PATIENCE_S, Bench, Half, asked, refused
 
 UPLOADING = ("Uploading", 7)
 
@@ -38,13 +38,58 @@ async def test_an_upload_is_written_sent_told_and_cleared_away(bench: Bench) -> 
     assert bench.spool == []
 
 
+class TestUnanswered:
+    """The connection is lost before the answer is out: what is on the disk is done all the same."""
+
+    async def test_an_upload_that_nobody_begins_begins_by_itself(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploader_module, "BEGIN_WAIT", timedelta())
+        await bench.uploader.request(asked())
+        assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
+
+    async def test_a_request_that_is_given_up_while_it_is_kept_is_taken_in(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(uploader_module, "BEGIN_WAIT", timedelta())
+        await bench.ask(asked(6))
+        await bench.over()
+        keeping, go_on, commit = asyncio.Event(), asyncio.Event(), bench.memory.commit
+
+        async def keep(*args: Any, **options: Any) -> None:
+            keeping.set()
+            await go_on.wait()
+            await commit(*args, **options)
+
+        monkeypatch.setattr(bench.memory, "commit", keep)
+        request = asyncio.create_task(bench.uploader.request(asked(7)))
+        await keeping.wait()
+        request.cancel()
+        await asyncio.wait([request])
+        assert request.cancelled()
+        go_on.set()
+        await bench.memory.until(lambda memory: ("Uploaded", 7) in memory.reports)
+
+    async def test_nothing_begins_twice_or_after_the_end_of_the_agent(self, bench: Bench) -> None:
+        accepted = await bench.uploader.request(asked())
+        accepted.begin()
+        accepted.begin()
+        assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
+        accepted = await bench.uploader.request(asked(8))
+        await bench.uploader.close()
+        accepted.begin()
+        await bench.settled()
+        assert bench.memory.state == "accepted"
+        assert len(bench.server.received) == 1
+
+
 @pytest.mark.parametrize(
     "window", [{"oldest": NOON, "latest": NOON - timedelta(seconds=1)}, {}], ids=["turned", "empty"]
 )
 async def test_a_window_with_nothing_in_it_is_rejected_and_disturbs_nobody(bench: Bench, window: Any) -> None:
     bench.server.go_on.clear()
     await bench.ask(asked())
-    await bench.server.running.wait()
+    await bench.begun()
     if not window:
         bench.content.text = None
     accepted = await bench.uploader.request(asked(8, **window))
@@ -66,6 +111,13 @@ class TestFailed:
         await bench.ask(asked(retries=2))
         assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
         assert [resumed for _, _, resumed in bench.server.received] == [False, True, True]
+
+    async def test_before_the_server_took_anything_begins_anew(self, bench: Bench) -> None:
+        bench.server.taken = Half(done_bytes=0)
+        bench.server.fail(refused())
+        await bench.ask(asked(retries=1))
+        assert await bench.over() == [UPLOADING, ("Uploaded", 7)]
+        assert [resumed for _, _, resumed in bench.server.received] == [False, False]
 
     async def test_for_good_ends_in_the_status_of_the_last_try(self, bench: Bench) -> None:
         bench.server.fail(refused(), refused(UploadStatus.PERMISSION_DENIED))
@@ -123,7 +175,7 @@ class TestCanceled:
     async def test_an_upload_stops_and_tells_nothing_more(self, bench: Bench) -> None:
         bench.server.go_on.clear()
         await bench.ask(asked(7))
-        await bench.server.running.wait()
+        await bench.begun()
         accepted = await bench.uploader.request(asked(8))
         assert accepted.status is Answer.ACCEPTED_CANCELED
         assert bench.memory.reports == []
@@ -190,7 +242,7 @@ class TestRestarted:
     async def _interrupted(self, bench: Bench) -> None:
         bench.server.go_on.clear()
         await bench.ask(asked())
-        await bench.server.running.wait()
+        await bench.begun()
 
     @pytest.mark.parametrize("orderly", [True, False])
     async def test_in_the_middle_of_the_transfer_goes_on_behind_what_is_there(
@@ -301,7 +353,7 @@ class TestDisk:
     async def test_that_fails_rejects_a_request_and_lets_the_running_one_run(self, bench: Bench) -> None:
         bench.server.go_on.clear()
         await bench.ask(asked(7))
-        await bench.server.running.wait()
+        await bench.begun()
         bench.memory.failing = 1
         assert await bench.ask(asked(8)) == "Rejected"
         bench.server.go_on.set()
@@ -321,7 +373,7 @@ class TestDisk:
     async def test_that_fails_at_the_end_of_the_agent_does_not_hold_it_up(self, bench: Bench) -> None:
         bench.server.go_on.clear()
         await bench.ask(asked())
-        await bench.server.running.wait()
+        await bench.begun()
         bench.memory.failing = 1
         await bench.uploader.close()
         assert bench.memory.state == "uploading"
@@ -357,7 +409,7 @@ class TestStatus:
     async def test_shows_bytes_rate_and_time_left_and_never_where_it_goes(self, bench: Bench) -> None:
         bench.server.go_on.clear()
         await bench.ask(asked(location="ftp://user:word@files.example.com/"))
-        await bench.server.running.wait()
+        await bench.begun()
         shown = bench.uploader.status()
         assert bench.uploader.present == (UploadStatus.UPLOADING, 7)
         assert (shown["state"], shown["sent_bytes"], shown["total_bytes"]) == ("uploading", 5, 10)
