@@ -1,7 +1,8 @@
 """What can happen to an upload: the events of its machine, each a fact.
 
-Those that bear an attempt come of the command that bore the same number, and all but `UploadBegun` end it. No event bears
-a time: an upload knows no instant, only the wait between two tries, which begins anew with the process. Pure data.
+Those that bear an attempt come of the command that bore the same number, and all but `UploadBegun` end it.
+No event bears a time: an upload knows no instant, only the wait between two tries, which begins anew with the process.
+Pure data.
 """
 
 from dataclasses import dataclass
