@@ -25,6 +25,7 @@ STATUS: Final = "SignedFirmwareStatusNotification"
 ENDS: Final = frozenset(
     {"Installed", "DownloadFailed", "InvalidSignature", "InstallationFailed", "InstallVerificationFailed"}
 )
+ACCEPTED: Final = "answered the BootNotification.req: Accepted"
 WHOLE: Final = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "InstallRebooting", "Installed"]
 """What is told of an update that goes well."""
 
@@ -81,20 +82,30 @@ class FirmwareSite:
     async def restart(self) -> None:
         """Have the agent end in order and start again on the same state, and boot."""
         await self.restart_without_boot()
-        await self.agent.logged("answered the BootNotification.req: Accepted")
+        await self.agent.logged(ACCEPTED)
 
     async def restart_later(self, by: timedelta) -> None:
-        """As `restart`, so much later as the Central System tells the time."""
-        now = (datetime.now(UTC) + by).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for action in ("BootNotification", "Heartbeat"):
-            conf = {"status": "Accepted", "currentTime": now, "interval": 300}
-            self.central_system.script(action, Answer(conf if action == "BootNotification" else {"currentTime": now}))
+        """As `restart`, so much later."""
+        self.pretend(by)
         await self.restart()
 
     async def restart_without_boot(self) -> None:
         """As `restart`, to a Central System that may not accept it."""
         await self.agent.stop()
+        await self.start_again(boots=False)
+
+    async def start_again(self, *, boots: bool = True) -> None:
+        """Start an agent, in the place of one that has ended, on its state; it boots where it is let in."""
         self.agent = await self._stack.enter_async_context(self._start())
+        if boots:
+            await self.agent.logged(ACCEPTED)
+
+    def pretend(self, by: timedelta) -> None:
+        """Have the Central System say that it is so much later."""
+        now = (datetime.now(UTC) + by).strftime("%Y-%m-%dT%H:%M:%SZ")
+        boot = {"status": "Accepted", "currentTime": now, "interval": 300}
+        self.central_system.script("BootNotification", Answer(boot))
+        self.central_system.script("Heartbeat", Answer({"currentTime": now}))
 
     async def reached(self, state: State, times: int = 1) -> dict[str, Any]:
         """Wait until the agent has logged so often that an update is in a state, and return its status."""
