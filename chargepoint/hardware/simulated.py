@@ -27,7 +27,7 @@ from chargepoint.hardware.port import (
     TamperDetected,
 )
 from chargepoint.hardware.simulated_control import hands_on
-from chargepoint.hardware.simulated_outlet import Outlets
+from chargepoint.hardware.simulated_outlet import Lock, Outlets
 from chargepoint.settings import HardwareSettings
 from security import durable
 from security.errors import DurableError
@@ -55,6 +55,7 @@ class SimulatedHardware:
         self._reboots = self._read_reboots()
         self._clock_offset = timedelta()
         self._outlets = Outlets(connectors, directory / "simulated-outlets")
+        self._with_failed_lock: set[int] = set()
         self._notify: Notify | None = None
 
     @property
@@ -89,12 +90,15 @@ class SimulatedHardware:
         await self._save()
 
     async def start_energy(self, connector: int) -> None:
-        """Close the contactor."""
-        self._outlets.set_offered(self._outlet(connector), True)
+        """Close lock and contactor. Raises OSError where the lock does not close."""
+        if not self._outlets.set_offered(self._outlet(connector), True):
+            self._fail_lock(connector, "the lock does not close")
+            raise OSError(f"the lock of connector {connector} does not close")
 
     async def stop_energy(self, connector: int) -> None:
-        """Open the contactor."""
-        self._outlets.set_offered(self._outlet(connector), False)
+        """Open contactor and lock."""
+        if not self._outlets.set_offered(self._outlet(connector), False):
+            self._fail_lock(connector, "the lock does not open")
         await self._save()
 
     async def meter_wh(self, connector: int) -> int:
@@ -116,6 +120,7 @@ class SimulatedHardware:
             ValueError: no such connector, or no such ChargePointErrorCode.
         """
         notice = ConnectorFaulted(self._checked(connector), error_code, info)
+        self._with_failed_lock.discard(connector)
         self._outlets.set_faulted(connector, True)
         self._tell(notice)
 
@@ -126,6 +131,7 @@ class SimulatedHardware:
             ValueError: no such connector.
         """
         self._outlets.set_faulted(self._checked(connector), False)
+        self._with_failed_lock.discard(connector)
         self._tell(ConnectorCleared(connector))
 
     async def plug_in(self, connector: int) -> None:
@@ -166,6 +172,16 @@ class SimulatedHardware:
         self._outlets.set_suspended(self._outlet(connector), False)
         self._tell(EvResumed(connector))
 
+    def set_lock(self, connector: int, mode: object) -> None:
+        """Say how a lock behaves: ``ok``, ``fail`` or ``absent``. One that works again clears the fault that it made.
+
+        Raises:
+            ValueError: no such connector, or no such mode.
+        """
+        self._outlets.set_lock(self._outlet(connector), mode)
+        if mode != Lock.FAIL and connector in self._with_failed_lock:
+            self.clear_fault(connector)
+
     async def set_meter(self, connector: int, energy_wh: object, readings: Mapping[str, object]) -> dict[str, float]:
         """Set what a meter shows, and return all of it.
 
@@ -200,7 +216,9 @@ class SimulatedHardware:
         return {name: Method(act) for name, act in hands_on(self).items()}
 
     def _checked(self, connector: int) -> int:
-        if type(connector) is not int or not 0 <= connector <= self._connectors:
+        if type(connector) is not int:
+            raise ValueError("connector is a whole number")
+        if not 0 <= connector <= self._connectors:
             raise ValueError(f"connector {connector!r} does not exist: there are 0 to {self._connectors}")
         return connector
 
@@ -208,6 +226,10 @@ class SimulatedHardware:
         if self._checked(connector) == 0:
             raise ValueError(f"connector 0 is the whole board: there are 1 to {self._connectors}")
         return connector
+
+    def _fail_lock(self, connector: int, info: str) -> None:
+        self.fault(connector, "ConnectorLockFailure", info)
+        self._with_failed_lock.add(connector)
 
     async def _save(self) -> None:
         try:

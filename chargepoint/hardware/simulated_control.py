@@ -36,6 +36,9 @@ class Board(Protocol):
     def resume_ev(self, connector: int) -> None:
         """Let it take energy again."""
 
+    def set_lock(self, connector: int, mode: str) -> None:
+        """Break or mend a lock."""
+
     async def set_meter(self, connector: int, energy_wh: object, readings: Mapping[str, object]) -> dict[str, float]:
         """Set what a meter shows."""
 
@@ -72,6 +75,10 @@ def _at_the_connectors(board: Board) -> Mapping[str, Act]:
         with _mistakes_told():
             board.resume_ev(connector)
 
+    async def set_lock(connector: int, mode: str) -> None:
+        with _mistakes_told():
+            board.set_lock(connector, mode)
+
     async def set_meter(
         connector: int,
         energy_wh: float | None = None,
@@ -97,6 +104,7 @@ def _at_the_connectors(board: Board) -> Mapping[str, Act]:
         "hardware.present_id_tag": present_id_tag,
         "hardware.suspend_ev": suspend_ev,
         "hardware.resume_ev": resume_ev,
+        "hardware.set_lock": set_lock,
         "hardware.set_meter": set_meter,
     }
 

@@ -1,7 +1,7 @@
-"""The outlets of the simulated board: cables, contactors and meters.
+"""The outlets of the simulated board: cables, locks, contactors and meters.
 
 A cable stays in place and a meter keeps its register while the agent is down, so both are kept in a file. A contactor
-opens when nobody watches it, and how fast energy flows is what `set_meter` said in this life of the agent.
+opens when nobody watches it; how fast energy flows and whether a lock works is what was said in this life of the agent.
 
 Energy flows while the agent lets it, a vehicle is there and takes it, and nothing is faulted. As long as nobody has
 set a power, none flows, so that a register shows what it was set to.
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,14 @@ MAX_REGISTER_WH: Final = 2_147_483_647  #: Wh; meterStart and meterStop as a sig
 MAX_READING: Final = 10_000_000_000  #: of any unit; beyond every Charge Point, and a number that JSON carries exactly
 
 
+class Lock(StrEnum):
+    """The lock that holds a cable in its outlet while energy flows."""
+
+    OK = "ok"
+    FAIL = "fail"  # it moves neither way
+    ABSENT = "absent"  # the cable belongs to the Charge Point, so there is nothing to hold
+
+
 @dataclass(slots=True)
 class _Outlet:
     plugged_in: bool = False
@@ -29,6 +38,7 @@ class _Outlet:
     offered: bool = False
     suspended: bool = False
     faulted: bool = False
+    lock: Lock = Lock.OK
     readings: dict[str, float] = field(default_factory=dict)
     counted_at: float = 0.0
 
@@ -75,9 +85,22 @@ class Outlets:
             raise ValueError(f"no vehicle is plugged in at connector {connector}")
         outlet.suspended = suspended
 
-    def set_offered(self, connector: int, offered: bool) -> None:
-        """Close or open the contactor."""
-        self._count(connector).offered = offered
+    def set_offered(self, connector: int, offered: bool) -> bool:
+        """Close or open lock and contactor; return whether the lock followed. Without it the contactor stays open."""
+        outlet = self._count(connector)
+        follows = outlet.lock is not Lock.FAIL or outlet.offered == offered
+        outlet.offered = offered and follows
+        return follows
+
+    def set_lock(self, connector: int, mode: object) -> None:
+        """Say how a lock behaves from its next movement on.
+
+        Raises:
+            ValueError: the mode is none of `Lock`.
+        """
+        if not isinstance(mode, str) or mode not in tuple(Lock):
+            raise ValueError(f"mode is one of {', '.join(Lock)}")
+        self._outlets[connector].lock = Lock(mode)
 
     def set_faulted(self, connector: int, faulted: bool) -> None:
         """Let no energy flow while a fault lasts; 0 is the whole board."""

@@ -55,6 +55,22 @@ async def test_is_authorised_started_and_ended_by_the_card(tmp_path: Path) -> No
         assert CARD not in "\n".join(line for line in running.log if "CALL" not in line)
 
 
+async def test_gets_no_energy_where_the_cable_is_not_locked(tmp_path: Path) -> None:
+    async with booted(tmp_path) as (central_system, running):
+        await running.call("hardware.set_lock", connector=1, mode="fail")
+        await running.call("hardware.plug_in", connector=1)
+        await running.call("hardware.present_id_tag", id_tag=CARD, connector=1)
+        faulted = await central_system.expect("StatusNotification", match={"connectorId": 1, "status": "Faulted"})
+        assert (faulted["errorCode"], faulted["info"]) == ("ConnectorLockFailure", "the lock does not close")
+        assert (await central_system.expect("StopTransaction"))["reason"] == "Other"
+        await running.call("hardware.set_lock", connector=1, mode="ok")
+        await central_system.expect("StatusNotification", match={"connectorId": 1, "status": "Finishing"})
+        await running.call("hardware.plug_out", connector=1)
+        await central_system.expect("StatusNotification", match={"connectorId": 1, "status": "Available"})
+        await charge(central_system, running)
+        assert not central_system.findings
+
+
 async def test_may_begin_with_the_card_and_end_with_the_plug(tmp_path: Path) -> None:
     async with booted(tmp_path) as (central_system, running):
         await running.call("hardware.present_id_tag", id_tag=CARD)

@@ -54,6 +54,9 @@ BAD: Final[list[tuple[str, dict[str, Any], int]]] = [
     ("hardware.suspend_ev", {"connector": 1}, INVALID_PARAMS),
     ("hardware.resume_ev", {"connector": "1"}, INVALID_PARAMS),
     ("hardware.set_meter", {"connector": 1, "energy_wh": -1}, INVALID_PARAMS),
+    ("hardware.set_lock", {"connector": 0, "mode": "ok"}, INVALID_PARAMS),
+    ("hardware.set_lock", {"connector": 1, "mode": "jammed"}, INVALID_PARAMS),
+    ("hardware.set_lock", {"connector": 1, "mode": ["ok"]}, INVALID_PARAMS),
 ]
 
 

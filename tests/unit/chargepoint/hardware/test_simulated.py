@@ -79,6 +79,57 @@ async def test_has_a_meter_that_keeps_what_it_shows(board: SimulatedHardware, tm
     assert await SimulatedHardware(HardwareSettings(), 2, tmp_path).meter_wh(1) == 1234
 
 
+async def test_gives_no_energy_where_the_lock_does_not_close(board: SimulatedHardware) -> None:
+    notices: list[Notice] = []
+    await board.start(notices.append)
+    board.set_lock(1, "fail")
+    assert notices == []  # a lock that nobody moves has not failed yet
+    with pytest.raises(OSError, match="the lock of connector 1 does not close"):
+        await board.start_energy(1)
+    assert notices == [ConnectorFaulted(1, "ConnectorLockFailure", "the lock does not close")]
+    await board.stop_energy(1)
+    board.set_lock(2, "ok")
+    board.set_lock(1, "ok")
+    board.set_lock(1, "ok")
+    assert notices[1:] == [ConnectorCleared(1)]
+    await board.start_energy(1)
+
+
+async def test_tells_of_a_lock_that_does_not_open(board: SimulatedHardware) -> None:
+    notices: list[Notice] = []
+    await board.start(notices.append)
+    await board.start_energy(1)
+    board.set_lock(1, "fail")
+    await board.start_energy(1)  # it is closed already
+    await board.stop_energy(1)
+    await board.stop_energy(1)
+    assert notices == [ConnectorFaulted(1, "ConnectorLockFailure", "the lock does not open")]
+    board.set_lock(1, "absent")
+    assert notices[1:] == [ConnectorCleared(1)]
+
+
+@pytest.mark.parametrize("other_fault", [True, False])
+async def test_a_mended_lock_clears_no_fault_but_its_own(board: SimulatedHardware, other_fault: bool) -> None:
+    notices: list[Notice] = []
+    await board.start(notices.append)
+    board.set_lock(1, "fail")
+    with pytest.raises(OSError, match="does not close"):
+        await board.start_energy(1)
+    if other_fault:
+        board.fault(1, "GroundFailure")
+    else:
+        board.clear_fault(1)
+    notices.clear()
+    board.set_lock(1, "ok")
+    assert notices == []
+
+
+@pytest.mark.parametrize("mode", ["", "OK", 1, None, ["ok"]])
+def test_has_no_lock_of_another_kind(board: SimulatedHardware, mode: object) -> None:
+    with pytest.raises(ValueError, match="mode is one of ok, fail, absent"):
+        board.set_lock(1, mode)
+
+
 async def test_goes_on_where_the_disk_does_not_take_its_state(
     board: SimulatedHardware, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
