@@ -162,16 +162,27 @@ def _forget_tables(connection: sqlite3.Connection) -> None:
     for name in names:
         if name not in KEPT_TABLES and not name.startswith("sqlite_"):
             connection.execute(f'DELETE FROM "{name}"')  # noqa: S608 - the names are those of our own tables
+            # How often something was counted says what happened; the numbers of the security log go on.
+            connection.execute("DELETE FROM sqlite_sequence WHERE name = ?", (name,))
 
 
 def _forget_files(settings: Settings) -> None:
     """Remove every file below the state directory but the database; empty directories harm nobody and stay."""
-    directory, given = settings.state.directory, settings.provisioning
-    # A bench may keep config.toml beside the state. It is the installer's, and so are the files that it names.
-    ours_not = {settings.path, *given.central_system_roots, *given.manufacturer_roots, *given.charge_point_roots}
-    single = (given.certificate, given.private_key, settings.security.key_passphrase_file)
-    ours_not |= {path for path in single if path is not None}
-    kept = {path.resolve() for path in ours_not} | {directory.resolve() / name for name in KEPT_FILES}
+    directory = settings.state.directory
+    kept = {path.resolve() for path in _files_of_the_installer(settings)}
+    kept |= {directory.resolve() / name for name in KEPT_FILES}
     for path in sorted(directory.rglob("*")):
         if path.resolve() not in kept and (path.is_symlink() or not path.is_dir()):
             durable.remove(path)
+
+
+def _files_of_the_installer(settings: Settings) -> Iterator[Path]:
+    """Yield config.toml, which a bench may keep beside the state, and the files that it names: they are not ours."""
+    given, transfers, firmware = settings.provisioning, settings.transfers, settings.firmware
+    yield settings.path
+    yield from (*given.central_system_roots, *given.manufacturer_roots, *given.charge_point_roots)
+    single = (given.certificate, given.private_key, settings.security.key_passphrase_file)
+    yield from filter(None, (*single, transfers.ca_file, transfers.known_hosts))
+    commands = (firmware.install_command, firmware.inspect_command)
+    for command in (*commands, firmware.mark_good_command, firmware.withdraw_command):
+        yield from (Path(part) for part in command if Path(part).is_absolute())

@@ -139,6 +139,36 @@ async def test_reset_forgets_everything_but_the_security_log(settings: Settings,
         ]
 
 
+async def test_reset_leaves_the_files_that_config_toml_names(settings: Settings, tmp_path: Path, pki: Pki) -> None:
+    state = tmp_path / "state"
+    tables = (
+        f'[transfers]\nca_file = "state/ca.pem"\nknown_hosts = "state/known_hosts"\n'
+        f'[firmware]\ninstaller = "command"\ninstall_command = ["{state}/install", "--conf", "{state}/install.conf"]\n'
+    )
+    settings.path.write_text(CONFIG + tables, encoding="utf-8")
+    named = ("ca.pem", "install", "install.conf", "known_hosts")
+    for name in named:
+        (state / name).write_bytes(pki.root_pem)
+        (state / name).chmod(0o700)
+    remembered = state / "transfers" / "known_hosts"
+    remembered.parent.mkdir()
+    remembered.write_text("what was trusted once is forgotten", encoding="utf-8")
+    await local.reset(load(settings.path))
+    assert all((state / name).exists() for name in named)
+    assert not remembered.exists()
+
+
+async def test_reset_forgets_how_much_was_counted(settings: Settings) -> None:
+    async with open_foundation(settings) as foundation:
+        await foundation.database.write(
+            lambda connection: connection.execute("INSERT INTO sqlite_sequence VALUES ('charging_transaction', 41)")
+        )
+    await local.reset(settings)
+    with closing(sqlite3.connect(settings.state.directory / "state.db")) as database:
+        counted = dict(database.execute("SELECT name, seq FROM sqlite_sequence"))
+    assert counted.keys() <= {"security_event"}
+
+
 def _subject(pki: Pki) -> str:
     return pki.central_system_root.certificate.subject.rfc4514_string()
 
