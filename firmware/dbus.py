@@ -171,9 +171,14 @@ async def _authenticated(address: str) -> Any:
     from jeepney.io.asyncio import DBusConnection
 
     try:
-        reader, writer = await asyncio.open_unix_connection(get_bus(address))
+        place = get_bus(address)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: of jeepney, about an address
         raise BusLost(f"there is no D-Bus: {error}") from error
+    try:
+        reader, writer = await asyncio.open_unix_connection(place)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise BusLost(f"there is no D-Bus at {place}: {why}") from error
     try:
         authenticator = Authenticator()
         for line in authenticator:

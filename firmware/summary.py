@@ -1,6 +1,7 @@
 """What people and programs are told of a firmware update (`chargepoint status`): plain JSON, without a secret."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from firmware.installer import Progress
@@ -51,8 +52,8 @@ def summary(update: Update | None, activity: Activity, transactions: int) -> dic
         return shown | ({"version": record.version} if record.state is State.INSTALLED else {})
     shown |= {
         "location": request.shown_location,
-        "retrieve_date_time": request.retrieve_date_time.isoformat(),
-        "install_date_time": request.install_date_time and request.install_date_time.isoformat(),
+        "retrieve_date_time": _date_time(request.retrieve_date_time),
+        "install_date_time": request.install_date_time and _date_time(request.install_date_time),
         "failed_tries": record.failed_tries,
     }
     if record.state in _WAITING:
@@ -67,3 +68,8 @@ def summary(update: Update | None, activity: Activity, transactions: int) -> dic
     if record.state is State.INSTALLING and (installation := activity.installation) is not None:
         shown |= {"installed_percent": installation.percent, "installer_says": installation.text}
     return shown
+
+
+def _date_time(instant: datetime) -> str:
+    """Write an instant as all others of the status are written."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -91,6 +91,12 @@ async def test_without_a_bus_there_is_nothing_to_ask(address: str) -> None:
             pass
 
 
+async def test_says_where_the_bus_was_looked_for() -> None:
+    with pytest.raises(InstallerUnavailable, match=r"at /no/such/bus: No such file or directory"):
+        async with open_rauc("unix:path=/no/such/bus"):
+            pass
+
+
 async def test_without_rauc_there_is_nobody_to_ask(address: str) -> None:
     async with open_rauc(address) as rauc:
         with pytest.raises(InstallerUnavailable, match=r"rauc does not answer on D-Bus"):
