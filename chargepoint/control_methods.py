@@ -234,8 +234,10 @@ class ControlMethods:
 
 
 def _text(name: str, value: object, longest: int | None = None, *, empty: bool = False) -> str:
-    if not isinstance(value, str) or not (value or empty):
+    if not isinstance(value, str):
         raise ControlError(f"{name} is a text", code=INVALID_PARAMS)
+    if not value and not empty:
+        raise ControlError(f"{name} must not be empty", code=INVALID_PARAMS)
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ControlError(f"{name} holds half a surrogate pair, which has no UTF-8 form", code=INVALID_PARAMS)
     if longest is not None and len(value) > longest:

@@ -273,7 +273,7 @@ Number = TypeVar("Number", int, float)
 def _within(rule: Rule, value: Number) -> Number:
     assert rule.low is not None and rule.high is not None  # noqa: S101, PT018 - a slip of ours, not of the file
     if not rule.low <= value <= rule.high:  # so written, NaN is refused as well
-        raise _Wrong(f"must be {rule.low:g} to {rule.high:g} {rule.unit}".rstrip())
+        raise _Wrong(f"must be {rule.low:.15g} to {rule.high:.15g} {rule.unit}".rstrip())
     return value
 
 

@@ -132,10 +132,10 @@ class ConnectionSettings:
         why="a ping is answered without any work",
     )
     retry_first: timedelta = setting(
-        timedelta(seconds=1), unit="s", low=0, high=3600, why="soon after a good connection, as OCTT TC_078 expects"
+        timedelta(seconds=1), unit="s", low=0, high=3600, why="first five waits; OCTT TC_078 expects it soon"
     )
     retry_initial: timedelta = setting(
-        timedelta(seconds=5), unit="s", low=0.1, high=3600, why="second wait; a restarted modem needs some seconds"
+        timedelta(seconds=5), unit="s", low=0.1, high=3600, why="the sixth wait; a restarted modem needs some seconds"
     )
     retry_max: timedelta = setting(
         timedelta(seconds=300), unit="s", low=1, high=86_400, why="back within minutes after a long outage"
