@@ -104,6 +104,7 @@ class Uploader:
         self._work: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._progress: Progress | None = None
+        self._failure: str | None = None
 
     @property
     def present(self) -> tuple[UploadStatus, int | None]:
@@ -127,6 +128,8 @@ class Uploader:
         }
         if machine.end_status is not None:
             shown["last_status"] = str(machine.end_status)
+        if self._failure is not None:
+            shown["failure"] = self._failure
         if (progress := self._progress) is not None and not machine.is_over:
             shown |= {
                 "sent_bytes": progress.done_bytes,
@@ -194,7 +197,7 @@ class Uploader:
                 _log.info("%s is canceled by the next request", self._described(old))
                 self._carry_out(old, old.receive(Canceled()))
             self._machine = self._unbegun = machine
-            self._progress = None
+            self._progress = self._failure = None
 
         def begin() -> None:
             timer.cancel()
@@ -308,6 +311,7 @@ class Uploader:
             size_bytes = await self._contents[request.kind].write(self._file, request.oldest, request.latest)
         except (ContentFailed, DurableError) as error:
             _log.error("%s: the file cannot be written: %s", self._described(machine), error)
+            self._note_failure(machine, f"the file cannot be written: {error}")
             return FileFailed(attempt)
         _log.info("%s: %s has %d bytes", self._described(machine), machine.file_name, size_bytes)
         return FileWritten(attempt)
@@ -343,8 +347,14 @@ class Uploader:
             await self._port.upload(self._file, location, file_name=file_name, resume=resume, progress=progress)
         except UploadRefused as refusal:
             _log.warning("%s: the upload failed: %s", self._described(machine), refusal)
+            self._note_failure(machine, str(refusal))
             return UploadInterrupted(attempt, refusal.status, refusal.worth_retrying)
+        self._note_failure(machine, None)
         return UploadCompleted(attempt)
+
+    def _note_failure(self, machine: UploadMachine, failure: str | None) -> None:
+        if machine is self._machine:  # not that of an upload that the next request has canceled
+            self._failure = failure
 
     async def _remove_file(self) -> None:
         # To its end, also when it is cancelled: a thread that is late must not take away the next file.

@@ -371,6 +371,21 @@ class TestStatus:
         assert (shown["bytes_per_s"], shown["seconds_left"]) == (2, 2)
         assert "word" not in str(shown)
 
+    async def test_says_what_went_wrong_until_it_goes_well(self, bench: Bench) -> None:
+        bench.server.fail(refused(worth_retrying=False))
+        await bench.ask(asked())
+        await bench.over()
+        assert (bench.uploader.status()["state"], bench.uploader.status()["failure"]) == ("failed", "no")
+        bench.content.fault = DISK_FULL
+        await bench.ask(asked(8))
+        await bench.memory.until(lambda memory: ("UploadFailure", 8) in memory.reports)
+        assert bench.uploader.status()["failure"] == f"the file cannot be written: {DISK_FULL}"
+        bench.content.fault = None
+        bench.server.fail(refused())
+        await bench.ask(asked(9, retries=1))
+        await bench.memory.until(lambda memory: ("Uploaded", 9) in memory.reports)
+        assert "failure" not in bench.uploader.status()
+
     async def test_of_an_upload_without_a_request_id(self, bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
         bench.server.fail(refused(worth_retrying=False))
         await bench.ask(asked(None))
