@@ -19,6 +19,7 @@ from security.secret import Secret
 MAX_LOCATION_CHARACTERS: Final = 2048  #: characters; OCPP 1.6 bounds none in GetDiagnostics.req, 512 elsewhere
 MASK: Final = "***"
 
+# Firmware is to be sent encrypted (L01.FR.08): https, both kinds of FTPS and sftp are here for that.
 PROTOCOLS: Final = {"http": "HTTP", "https": "HTTPS", "ftp": "FTP", "ftps": "FTPS", "ftpes": "FTPS", "sftp": "SFTP"}
 """Scheme -> what SupportedFileTransferProtocols calls it; ftpes is how some write FTPS by AUTH TLS."""
 
