@@ -165,10 +165,13 @@ async def test_a_control_socket_that_is_switched_off_is_not_missed(tmp_path: Pat
 
 @asynccontextmanager
 async def on_small_disk(directory: Path, url: str, prepare: str, *, waits: bool) -> AsyncIterator[Agent]:
-    """Run an agent whose state lies on a disk of 1 MB, which only it sees; $DISK is where it is mounted."""
+    """Run an agent whose state lies on a disk of 2 MB, which only it sees; $DISK is where it is mounted.
+
+    SQLite's log takes up to half of it, before a checkpoint brings it into the database.
+    """
     disk = directory / "disk"
     disk.mkdir()
-    script = f'set -e; mount -t tmpfs -o size=1m,mode=0700 tmpfs $DISK; {prepare}; exec "$@"'
+    script = f'set -e; mount -t tmpfs -o size=2m,mode=0700 tmpfs $DISK; {prepare}; exec "$@"'
     command = ("unshare", "--map-root-user", "--mount", "env", f"DISK={disk}", "sh", "-c", script, "sh")
     if not succeeds(*command, "true"):
         pytest.skip("this machine gives no mount namespace; the refusals are tested one by one in test_state.py")
@@ -189,7 +192,7 @@ async def test_a_disk_that_is_read_only_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_disk_that_is_full_at_the_start_is_said(tmp_path: Path) -> None:
-    prepare = "mkdir -m 700 $DISK/state; head -c 2M /dev/zero > $DISK/ballast || true"
+    prepare = "mkdir -m 700 $DISK/state; head -c 4M /dev/zero > $DISK/ballast || true"
     async with on_small_disk(tmp_path, NOWHERE, prepare, waits=False) as running:
         assert await running.ended() == 3
         assert "the disk is full; make room on it" in running.said()
