@@ -6,12 +6,13 @@ agent's. The agent logs at level debug, to standard error and to its files, and 
 
 import asyncio
 import base64
+import io
 import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.parse import quote, quote_from_bytes
 
 import pytest
@@ -29,6 +30,8 @@ from chargepoint.history import History
 from chargepoint.log_file import LogFile
 from chargepoint.settings import load
 from chargepoint.simulation.central_system import CentralSystem
+from chargepoint.simulation.file_account import Account
+from chargepoint.simulation.http_server import HttpServer
 from logs.security_log_export import SecurityLogExport
 from tests.agent_process import PKI, Agent, Refused, agent
 
@@ -39,6 +42,7 @@ LOCAL_KEY: Final = b"set by hand, yes"
 PASSPHRASE: Final = b"correct horse: battery/staple"
 URL_USER: Final = "collector"
 URL_PASSWORD: Final = "p@ss/w:rd%tail"
+COLLECTOR: Final = Account(URL_USER, URL_PASSWORD)
 LOCATION: Final = f"ftp://{URL_USER}:{quote(URL_PASSWORD, safe='')}@127.0.0.1:1/logs/"
 
 OWN: Final = PKI.charge_point_certificate("SN-0001")
@@ -152,6 +156,31 @@ async def provoke(central_system: CentralSystem) -> None:
             await central_system.call(action, payload)
 
 
+async def uploaded(central_system: CentralSystem, directory: Path) -> dict[str, bytes]:
+    """Have both logs sent to a server that demands the password of a URL; return them, the archive by its members."""
+    found: dict[str, bytes] = {}
+    async with HttpServer(directory / "server", accounts=(COLLECTOR,)) as server:
+        log = {"remoteLocation": server.url("inbox/", account=COLLECTOR)}
+        for number, kind in enumerate(("SecurityLog", "DiagnosticsLog"), start=100):
+            answer = await central_system.call("GetLog", {"logType": kind, "requestId": number, "log": log})
+            end = {"requestId": number, "status": "Uploaded"}
+            await central_system.expect("LogStatusNotification", match=end)
+            found[kind] = (server.directory / "inbox" / answer["filename"]).read_bytes()
+    return {"uploaded security log": found["SecurityLog"], **members(io.BytesIO(found["DiagnosticsLog"]))}
+
+
+def members(file: IO[bytes]) -> dict[str, bytes]:
+    """Return what is in an archive of diagnostics."""
+    found = {}
+    with tarfile.open(fileobj=file) as archive:
+        for info in archive:
+            member = archive.extractfile(info)
+            assert member is not None
+            found[info.name] = member.read()
+    assert {f"diagnostics/{name}" for name in ("agent.log", "configuration.json", "status.json")} <= found.keys()
+    return found
+
+
 async def kept(directory: Path) -> Iterator[tuple[str, bytes]]:
     """Return what the state gives out: the files of the log, the archive's members and the security log."""
     settings = load(directory / "config.toml")
@@ -178,12 +207,8 @@ async def kept(directory: Path) -> Iterator[tuple[str, bytes]]:
         )
         await export.write(directory / "security-log", None, None)
     found["security-log"] = (directory / "security-log").read_bytes()
-    with tarfile.open(directory / "archive") as archive:
-        for info in archive:
-            member = archive.extractfile(info)
-            assert member is not None
-            found[info.name] = member.read()
-    assert {"agent.log", "diagnostics/agent.log", "diagnostics/configuration.json"} <= found.keys()
+    found |= members(io.BytesIO((directory / "archive").read_bytes()))
+    assert "agent.log" in found
     return iter(found.items())
 
 
@@ -213,6 +238,9 @@ async def test_no_secret_is_shown_by_a_charge_point_that_uses_it(tmp_path: Path,
             trigger = {"requestedMessage": "SignChargePointCertificate"}
             assert (await central_system.call("ExtendedTriggerMessage", trigger))["status"] == "Accepted"
             await central_system.expect("SignCertificate")
+            for name, content in (await uploaded(central_system, tmp_path)).items():
+                assert content, name
+                assert_unseen(f"{name} at the server", content)
             await running.call("configuration.set", values={"AuthorizationKey": LOCAL_KEY.hex()})
             if profile == 2:  # the Central System does not know this one: the refusal is logged
                 await running.logged("refuses this Charge Point")
