@@ -143,6 +143,8 @@ class LogUploads:
         self._directory = directory / SPOOL_DIRECTORY
         self._retrying = retrying
         self._numbers = itertools.count(1)
+        self._booted = booted
+        self._was_asked = False
         guarded = {kind: _Content(content) for kind, content in contents.items()}
 
         def job(name: str, make_request: Callable[[Any], Any]) -> Uploader:
@@ -151,7 +153,7 @@ class LogUploads:
             return Uploader(
                 name,
                 journal=_Journal(journal),
-                port=_Port(name, transfers, history, booted),
+                port=_Port(name, transfers, history, self._wait_for_network),
                 contents=guarded,
                 directory=self._directory,
                 now=now,
@@ -199,6 +201,7 @@ class LogUploads:
             oldest: begin of the window.
             latest: end of the window.
         """
+        self._was_asked = True
         retrying, remarks = self._retrying.asked(retries, retry_interval_s)
         for remark in remarks:
             _log.warning("%s is asked for: %s", kind, remark)
@@ -225,6 +228,14 @@ class LogUploads:
         diagnostics = self.diagnostics.status()
         diagnostics.pop("request_id", None)  # a number of ours, which nobody asked with
         return {"log_upload": self.log.status(), "diagnostics_upload": diagnostics}
+
+    async def _wait_for_network(self) -> None:
+        """After a reboot the modem takes its time: tries before it is there would be used up for nothing."""
+        if self._was_asked:  # over the network; perhaps of a Charge Point that is Pending, and may stay so for long
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MAX_BOOT_WAIT.total_seconds()):
+                await self._booted()
 
     def _tidy(self) -> None:
         durable.make_directory(self._directory)
@@ -277,19 +288,16 @@ class _Content:
 class _Port:
     """Transfers as the wing wants them."""
 
-    def __init__(self, name: str, transfers: Sender, history: History, booted: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, name: str, transfers: Sender, history: History, ready: Callable[[], Awaitable[None]]) -> None:
         self._name = name
         self._transfers = transfers
         self._history = history
-        self._booted = booted
+        self._ready = ready
 
     async def upload(
         self, source: Path, location: str, *, file_name: str, resume: bool, progress: Callable[[Progress], None]
     ) -> None:
-        # After a reboot the modem takes its time: tries before it is there would be used up for nothing.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MAX_BOOT_WAIT.total_seconds()):
-                await self._booted()
+        await self._ready()
         end = "canceled"
         try:
             await self._transfers.upload(source, location, file_name=file_name, resume=resume, progress=progress)
