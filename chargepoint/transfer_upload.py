@@ -106,11 +106,21 @@ class Upload:
                     raise NotOurs
                 body.seek(offset)
 
-            easy.set_source(body.read, seek, size_bytes)
+            def read(most: int) -> bytes:
+                # libcurl asks once the file is open there: from now on what lies there is ours. How much of it has got
+                # there libcurl may not know yet when the connection breaks, since TLS holds some.
+                self.watch.note(max(body.done_bytes, min(1, size_bytes)), size_bytes)
+                return body.read(most)
+
+            def note(*amounts: int) -> None:
+                body.done_bytes = body.begun_at + amounts[-1]
+                self.watch.note(body.done_bytes, size_bytes)
+
+            easy.set_source(read, seek, size_bytes)
             easy.drop_answer()
             if resume:
                 easy.set("RESUME_FROM_LARGE", WHERE_IT_ENDS)
-            easy.set_progress(lambda _a, _b, _c, sent: self.watch.note(body.begun_at + sent, size_bytes))
+            easy.set_progress(note)
             easy.perform()
             if body.begun_at and target.family is Family.FTP and easy.ask_size() not in (None, size_bytes):
                 raise NotOurs  # what the server had not put away yet, of the try before, has come between
@@ -165,6 +175,7 @@ class Body:
 
     Attributes:
         begun_at: where in the file libcurl has begun.
+        done_bytes: of the file, as libcurl has told last.
         size_bytes: of the file.
         whole_bytes: of all.
         content_type: what it is for HTTP.
@@ -179,6 +190,7 @@ class Body:
         self._file_end = len(head) + size_bytes
         self._at = 0
         self.begun_at = 0
+        self.done_bytes = 0
         self.size_bytes = size_bytes
         self.whole_bytes = len(head) + size_bytes + len(tail)
         self.content_type = content_type

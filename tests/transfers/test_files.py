@@ -105,7 +105,7 @@ async def test_an_upload_that_was_cut_is_continued(
 @each_scheme
 @pytest.mark.parametrize(
     ("struck_by", "took"),
-    [(fault.RefuseLogin(), False), (fault.MissingDirectory(), False), (fault.CutAfter(bytes=1_000_000), True)],
+    [(fault.RefuseLogin(), False), (fault.MissingDirectory(), False), (fault.CutAfter(bytes=1_000), True)],
     ids=["refused", "missing", "cut"],
 )
 async def test_whether_the_server_took_anything_is_told_before_the_upload_fails(

@@ -151,3 +151,22 @@ async def test_a_file_that_was_spoilt_by_what_came_late_is_sent_anew(
         await send(transfers, source, location, resume=True)
         assert _LateSession.late == []
         assert inbox(server) == {"security.log": CONTENT}
+
+
+class _MisleadingSession(FtpSession):
+    """A session whose data connections are to go to another machine (192.0.2.0/24 is nobody's, RFC 5737)."""
+
+    masquerade_address = "192.0.2.1"
+
+    def ftp_EPSV(self, _line: str) -> None:  # noqa: N802 - pyftpdlib finds it by this name
+        self.respond("502 Command not implemented.")
+
+
+async def test_ftp_does_not_follow_to_another_machine(
+    make: Make, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FtpServer, "_session_kind", _MisleadingSession)
+    transfers = make(connect_timeout=TWO_SECONDS)
+    async with FtpServer(tmp_path / "ftp") as server:
+        await send(transfers, source, server.url("inbox/", account=WRITER))
+        assert inbox(server) == {"security.log": CONTENT}
