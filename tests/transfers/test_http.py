@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import stat
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.transfers.conftest import Make
 from tests.transfers.stage import CONTENT, begun, cancel, failure_to_fetch, failure_to_send, fetch, ignore, inbox, send
 
 DIGEST = hashlib.sha256(CONTENT).digest()
+RATE_KIB_S = 1_000
 
 
 each_scheme = pytest.mark.parametrize("server", ["http", "https"], indirect=True)
@@ -251,6 +253,22 @@ async def test_cancelling_stops_an_upload(transfers: Transfers, server: FileServ
     await server.arrived("PUT", fits=lambda arrival: arrival.bytes >= 100_000)
     await cancel(task)
     assert "security.log" not in inbox(server)
+
+
+@pytest.mark.parametrize("way", ["upload", "download"])
+async def test_by_setting_the_link_is_shared(
+    make: Make, http: HttpServer, source: Path, target: Path, way: str
+) -> None:
+    limited = make(**{f"max_{way}_kib_s": RATE_KIB_S})
+    began = time.monotonic()
+    if way == "upload":
+        await send(limited, source, http.url("inbox/", account=WRITER))
+        assert inbox(http) == {"security.log": CONTENT}
+    else:
+        await fetch(limited, http.url("image.bin", account=READER), target)
+        assert target.read_bytes() == CONTENT
+    # However busy the machine is, it cannot be sooner; the half is what libcurl lets through at once.
+    assert time.monotonic() - began > len(CONTENT) / 1024 / RATE_KIB_S / 2
 
 
 @each_scheme
