@@ -267,6 +267,8 @@ class Easy:
         if code != CurlCode.OK:
             shown = self._location.scrub(message)[:MAX_MESSAGE_CHARACTERS]
             parts.append(f"{shown if shown.isprintable() else ascii(shown)} (libcurl {code})")
+        if code == CurlCode.PEER_FAILED_VERIFICATION and self._location.family is not Family.SFTP:
+            parts.append("trusted are the installed Central System roots, or those of [transfers] ca_file")
         return ": ".join(parts)
 
     def _set_address(self, way: Way, settings: TransferSettings) -> None:

@@ -86,7 +86,9 @@ class Desk:
                     self._say(f"unknown command {word!r}; help lists them all")
         except TimeoutError:
             self._say(f"{word}: nobody is connected, or nobody answers")
-        except (ValueError, CallRefused, BadAnswer, ConnectionGone, OSError) as error:
+        except ConnectionGone as error:
+            self._say(f"{word}: the Charge Point has gone before it answered ({str(error).strip()})")
+        except (ValueError, CallRefused, BadAnswer, OSError) as error:
             self._say(f"{word}: {error}")
 
     async def _call(self, rest: str) -> None:

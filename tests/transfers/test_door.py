@@ -127,6 +127,7 @@ async def test_a_file_of_authorities_takes_the_place_of_the_roots(
     ca_file.write_bytes(Pki.create().root_pem)
     failed = await failure_to_send(make(ca_file=ca_file), source, https.url("inbox/", account=WRITER))
     assert failed.fault is TransferFault.NOT_TRUSTED
+    assert "trusted are the installed Central System roots, or those of [transfers] ca_file" in str(failed)
     ca_file.unlink()
     failed = await failure_to_send(make(ca_file=ca_file), source, https.url("inbox/", account=WRITER))
     assert failed.fault is TransferFault.NOT_TRUSTED

@@ -29,6 +29,18 @@ async def test_a_call_is_sent_and_its_error_said(tmp_path: Path) -> None:
         assert said == ["call: NotSupported: "]
 
 
+async def test_a_charge_point_that_goes_instead_of_answering_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with CentralSystem() as central_system, charge_point(central_system) as client:
+        desk = Desk(central_system, tmp_path, said.append)
+        await client.call("BootNotification", BOOT)
+        obeying = asyncio.create_task(desk.obey("call ClearCache"))
+        await client.receive()
+        await client.websocket.close(1001, "good bye")
+        await obeying
+        assert said == ["call: the Charge Point has gone before it answered (1001 good bye)"]
+
+
 async def test_answers_are_changed_and_put_back(tmp_path: Path) -> None:
     async with CentralSystem() as central_system, charge_point(central_system) as client:
         desk = Desk(central_system, tmp_path, lambda _: None)
