@@ -236,6 +236,7 @@ class Updater:
 
     async def _step(self, what: Event) -> Event | None:
         """Take an event to the machine, on the disk first, and carry out what it orders; returns the next event."""
+        was_over = self._kept.present.is_over
         while True:
             try:
                 orders = await self._kept.take(lambda update: update.receive(what))
@@ -244,7 +245,9 @@ class Updater:
                 _log.error("a firmware update waits, its next step cannot be kept: %s", error)
                 await asyncio.sleep(DISK_RETRY.total_seconds())
         update = self._kept.present
-        if update.is_over and update.record.failure:
+        if was_over and update.is_over:
+            _log.debug("%s is still %s", _named(update), update.state.value)  # at each start: nothing has happened
+        elif update.is_over and update.record.failure:
             _log.warning("%s: %s: %s", _named(update), update.state.value, update.record.failure)
         else:
             _log.info("%s: %s", _named(update), update.state.value)

@@ -50,6 +50,15 @@ class TestWholeUpdate:
         assert not stage.world.held
         assert not stage.image.exists()
 
+    async def test_is_no_news_at_the_next_start(self, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO", "firmware")
+        await stage.ask()
+        await rebooted(stage)
+        await stage.until(State.INSTALLED)
+        await stage.killed()
+        await stage.until(State.INSTALLED)
+        assert caplog.text.count("firmware update 1: installed") == 1
+
     async def test_nothing_is_told_or_done_before_the_answer_is_out(self, stage: Stage) -> None:
         accepted = await stage.hand_in()
         assert accepted.answer is Answer.ACCEPTED
