@@ -161,6 +161,7 @@ class HttpExchange(BaseHTTPRequestHandler):
                 raise Refused(status, {"Retry-After": str(seconds)})
             case faults.Malformed():
                 self.wfile.write(b"220 this is no HTTP server\r\n\r\n")
+                self._part()
                 raise _Cut
             case faults.Changed(content=content):
                 self._file().write_bytes(content)

@@ -65,6 +65,9 @@ def says(*first: bytes, then: bytes = b"", slowly: bool = False, reads: bool = T
                     return
                 writer.write(then)
                 await writer.drain()
+            if gone is not None:
+                writer.write_eof()
+                await asyncio.wait([gone])  # a close with unread input would be a RST, and take the answer away
         finally:
             if gone is not None:
                 gone.cancel()
