@@ -178,7 +178,7 @@ class Update:
         holds, held = self._holds(self.state), self._holds(was)
         if holds and (not held or isinstance(what, event.Restarted)):
             commands.append(command.HoldConnectors())  # L01.FR.07, L01.FR.19
-        if held and not holds:
+        if (held and not holds) or was is State.ACCEPTED:  # whose predecessor may have left them held
             commands.append(command.ReleaseConnectors())
         if was is State.ACCEPTED or (self.is_over and was not in ENDS):
             commands.append(command.DiscardImage())  # before the first download too: another update may have left one

@@ -184,18 +184,22 @@ class Updater:
             update = self._kept.under_way  # the job may have kept one more step before it ended
             if update is None or update.stopping in {Stopping.SOON, Stopping.NEVER}:
                 self._go_on()
-            elif update.stopping is Stopping.AT_ONCE or await self._take_back(update.request.request_id):
+            elif update.stopping is Stopping.AT_ONCE or await self._take_back(update):
                 return True, update
             else:
                 return False, None
         return True, None
 
-    async def _take_back(self, request_id: int) -> bool:
+    async def _take_back(self, update: Update) -> bool:
         # Asked after an installation was stopped, too: its last byte may have been written in the same moment.
+        installer = self._worker.installer
         try:
-            return await self._worker.installer.withdraw()
+            if not await installer.withdraw():
+                return False
+            # What was activated at once does not wait and cannot be taken back: it runs, and is to be marked good.
+            return (await installer.inspect()).running_sha256 != update.record.sha256
         except InstallerUnavailable as error:
-            _log.warning("firmware update %d goes on, it cannot be taken back: %s", request_id, error)
+            _log.warning("%s goes on, it cannot be taken back: %s", _named(update), error)
             return False
 
     async def _wait_for_change(self) -> bool:
@@ -215,9 +219,15 @@ class Updater:
 
     async def _end_job(self, wait: timedelta | None = None) -> None:
         job, self._job = self._job, None
-        if job is not None:
-            job.cancel()
-            await asyncio.wait({job}, timeout=None if wait is None else wait.total_seconds())
+        if job is None:
+            return
+        job.cancel()
+        ending = asyncio.ensure_future(asyncio.wait({job}, timeout=None if wait is None else wait.total_seconds()))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.wait({ending})  # a job that goes on in its place must not meet its last steps
+            raise
 
     async def _live(self, first: Callable[[], Awaitable[Event | None]]) -> None:
         """Live an update from an event to its end."""
@@ -226,11 +236,14 @@ class Updater:
             what = await self._safely(self._step, what)
 
     async def _safely(self, act: Callable[..., Awaitable[Event | None]], *about: Event) -> Event | None:
+        was = self._kept.present.state
         try:
             return await act(*about)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this update and not the agent
             _log.exception("a firmware update has failed by a fault of this program")
-            if self._kept.present.is_over or any(isinstance(each, event.JobFailed) for each in about):
+            # A failed state may have orders of its own, and fail again; one that is not even left would for ever.
+            is_stuck = self._kept.present.state is was and any(isinstance(each, event.JobFailed) for each in about)
+            if self._kept.present.is_over or is_stuck:
                 return None
             return event.JobFailed(f"a fault of this program: {type(error).__name__}")
 

@@ -116,7 +116,11 @@ class TestOrders:
     def test_a_whole_update(self) -> None:
         update = Update.of(request(), POLICY)
         steps: list[tuple[Event, list[str], list[type[Command]]]] = [
-            (event.Begun(NOW, held=False), ["Downloading"], [command.DiscardImage, command.Download]),
+            (
+                event.Begun(NOW, held=False),
+                ["Downloading"],
+                [command.ReleaseConnectors, command.DiscardImage, command.Download],
+            ),
             (event.DownloadCompleted(SHA256, 1000), ["Downloaded"], [command.VerifySignature]),
             (event.SignatureAccepted(), ["SignatureVerified"], [command.AwaitTime]),
             (event.TimeCame(NOW, held=False), [], [command.HoldConnectors, command.AwaitIdle]),

@@ -285,6 +285,27 @@ class TestSecondRequest:
         assert [kind for kind, _ in stage.world.events] == ["InvalidFirmwareSignature"]
         assert await stage.statuses() == ["Downloading 1", "Downloaded 1", "InvalidSignature 1"]
 
+    async def test_it_is_rejected_where_the_new_firmware_runs_already(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was activated at once can be taken back no more, and is to be marked good."""
+        noting, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def note_new_firmware() -> None:
+            noting.set()
+            await goes_on.wait()
+
+        monkeypatch.setattr(stage.world, "note_new_firmware", note_new_firmware)
+        image = b"version=1.1.0\nactivation=at-once\n"
+        stage.world.served[0] = image
+        await stage.ask(stage.request(image))
+        await noting.wait()
+        assert await stage.ask(stage.request(request_id=2)) is Answer.REJECTED
+        goes_on.set()
+        await stage.until(State.INSTALLED)
+        assert await stage.statuses() == [*WHOLE[:4], "Installed 1"]
+        assert await stage.running() == ("1.1.0", True)
+
     async def test_one_that_cannot_be_kept_is_rejected_and_the_first_goes_on(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -295,6 +316,69 @@ class TestSecondRequest:
             assert await stage.ask(stage.request(request_id=2)) is Answer.REJECTED
         await stage.world.pass_time(HOUR)
         await stage.until(State.REBOOTING)
+
+
+class TestConnectionLost:
+    """The handler of a request is cancelled when its connection has been gone for a while."""
+
+    async def test_connectors_come_back_although_nobody_waits_for_the_answer(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await stage.world.charge(1)
+        await stage.ask()
+        await stage.until(State.WAITING_FOR_TRANSACTIONS)
+        assert stage.world.held
+        journal = stage.updater._kept._journal
+        commit, reached, goes_on = journal.commit, asyncio.Event(), asyncio.Event()
+
+        async def slow(*about: Any, **more: Any) -> None:
+            reached.set()
+            await goes_on.wait()
+            await commit(*about, **more)
+
+        with monkeypatch.context() as disk:
+            disk.setattr(journal, "commit", slow)
+            second = asyncio.create_task(stage.hand_in(stage.request(request_id=2, retrieve_date_time=NOW + HOUR)))
+            await reached.wait()
+            second.cancel()
+            goes_on.set()
+            await asyncio.wait({second})
+        assert second.cancelled()
+        await stage.until(State.DOWNLOAD_SCHEDULED)
+        assert await stage.statuses() == ["DownloadScheduled 2"]
+        assert not stage.world.held
+
+    async def test_what_was_stopped_goes_on_only_once_it_has_stopped(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two downloads into one file at once would make an image that nobody has signed."""
+        fetch, stopping, ends, under_way = stage.world.fetch, asyncio.Event(), asyncio.Event(), []
+
+        async def slow_to_stop(*about: Any) -> Any:
+            under_way.append(len(under_way))
+            try:
+                if not stopping.is_set():
+                    await asyncio.Event().wait()
+                return await fetch(*about)
+            except asyncio.CancelledError:
+                stopping.set()
+                await ends.wait()
+                raise
+
+        monkeypatch.setattr(stage.world, "fetch", slow_to_stop)
+        await stage.ask()
+        while not under_way:
+            await stage.turns()
+        second = asyncio.create_task(stage.hand_in(stage.request(request_id=2)))
+        await stopping.wait()
+        second.cancel()
+        await stage.turns()
+        assert (second.done(), under_way) == (False, [0])
+        ends.set()
+        await asyncio.wait({second})
+        await stage.until(State.REBOOTING)
+        assert under_way == [0, 1]
+        assert await stage.statuses() == WHOLE
 
 
 async def _refusing(*about: object, **more: object) -> None:

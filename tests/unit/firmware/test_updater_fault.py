@@ -67,10 +67,13 @@ class TestFault:
         def release() -> None:
             raise ZeroDivisionError("a bug")
 
-        monkeypatch.setattr(stage.world, "release_connectors", release)
         image = b"version=1.1.0\ninstall=fail\n"
         stage.world.served[0] = image
+        stage.installer.gate.clear()
         await stage.ask(stage.request(image))
+        await stage.installer.begun.wait()
+        monkeypatch.setattr(stage.world, "release_connectors", release)
+        stage.installer.gate.set()
         await stage.until(State.INSTALLATION_FAILED)
         assert await stage.statuses() == [*WHOLE[:4], "InstallationFailed 1"]
 
@@ -110,6 +113,19 @@ class TestFault:
         stage.world.served[0] = IMAGE
         assert await stage.ask(stage.request(request_id=2)) is Answer.ACCEPTED
         await stage.until(State.REBOOTING)
+
+    async def test_a_fault_in_what_follows_from_a_fault_ends_it_all_the_same(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def buggy(*about: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(stage.installer, "install", buggy)
+        monkeypatch.setattr(stage.installer, "withdraw", buggy)
+        await stage.ask()
+        await stage.until(State.INSTALLATION_FAILED)
+        assert await stage.statuses() == [*WHOLE[:4], "InstallationFailed 1"]
+        assert not stage.world.held
 
     @pytest.mark.parametrize(
         ("order", "end", "status"),
