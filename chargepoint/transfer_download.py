@@ -29,8 +29,10 @@ PART: Final = 206  #: code; HTTP, the part that was asked for comes
 NO_SUCH_PART: Final = 416  #: code; HTTP, nothing is left to come, or the file is shorter now
 
 FILE_STATUSES: Final = frozenset({WHOLE, PART, 203})  # 203: a proxy has changed it, as signatures will tell
+MAX_LENGTH_DIGITS: Final = 18  #: digits of a length that are read: a hundred times what any disk holds
 ROOM_STEP_BYTES: Final = 33_554_432  #: bytes of room; looked for again after so many, where no length is said
 
+_LENGTH: Final = re.compile(r"[0-9]+")
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 _CANNOT_RESUME: Final = frozenset({CurlCode.BAD_DOWNLOAD_RESUME, CurlCode.FTP_COULDNT_USE_REST, CurlCode.RANGE_ERROR})
 
@@ -240,8 +242,8 @@ class HttpArrival(Arrival):
             total_bytes = self._rest(easy.headers.get("content-range", ""), validator)
             partial.begin(partial.validator, resumed=True)
         else:
-            length = easy.headers.get("content-length", "")
-            total_bytes = int(length) if length.isascii() and length.isdigit() else None
+            length = _LENGTH.fullmatch(easy.headers.get("content-length", ""))
+            total_bytes = None if length is None else int(length[0][:MAX_LENGTH_DIGITS])  # cut, it is too large still
             partial.begin(validator, resumed=False)
         self.expect(total_bytes)
         if total_bytes is not None:
