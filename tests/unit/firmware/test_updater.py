@@ -352,7 +352,8 @@ class TestConnectionLost:
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Two downloads into one file at once would make an image that nobody has signed."""
-        fetch, stopping, ends, under_way = stage.world.fetch, asyncio.Event(), asyncio.Event(), []
+        fetch, stopping, ends = stage.world.fetch, asyncio.Event(), asyncio.Event()
+        under_way: list[int] = []
 
         async def slow_to_stop(*about: Any) -> Any:
             under_way.append(len(under_way))
