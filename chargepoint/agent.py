@@ -268,13 +268,13 @@ class Agent:
             systemd.notify("STOPPING=1")
         else:
             await self._note_reset(self._reset)
+        # Before the transactions: their end is no time to begin an installation or a reboot that waited for it.
+        updates = asyncio.create_task(self.firmware_updates.close(), name="firmware update ends")
         await self._charging_side.end_in_order(self._reset)
         self.connection.down("the Charge Point resets" if self._reset else "the Charge Point stops")
         with suppress(TimeoutError):
             async with asyncio.timeout(ORDERLY_END.total_seconds()):
-                await asyncio.gather(
-                    self.connection.wait_unlinked(), self.log_uploads.close(), self.firmware_updates.close()
-                )
+                await asyncio.gather(self.connection.wait_unlinked(), self.log_uploads.close(), updates)
 
     async def _note_new_firmware(self) -> None:
         """Another firmware runs without a boot: BootNotification.req says so."""

@@ -29,7 +29,7 @@ PART: Final = 206  #: code; HTTP, the part that was asked for comes
 NO_SUCH_PART: Final = 416  #: code; HTTP, nothing is left to come, or the file is shorter now
 
 FILE_STATUSES: Final = frozenset({WHOLE, PART, 203})  # 203: a proxy has changed it, as signatures will tell
-MAX_LENGTH_DIGITS: Final = 18  #: digits of a length that are read: a hundred times what any disk holds
+MAX_LENGTH_DIGITS: Final = 18  #: digits; of a length; more than any disk holds, and every integer of libcurl has them
 ROOM_STEP_BYTES: Final = 33_554_432  #: bytes of room; looked for again after so many, where no length is said
 
 _LENGTH: Final = re.compile(r"[0-9]+")
