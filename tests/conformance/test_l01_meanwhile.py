@@ -48,7 +48,7 @@ class TestReset:
     async def test_while_the_image_comes_it_comes_on_afterwards(self, kind: str, reason: str, tmp_path: Path) -> None:
         async with firmware_site(tmp_path) as site:
             site.servers.https.add_fault(fault.Slow(bytes_per_second=60_000))
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await site.told(request_id, "Downloading")
             await reset(site, kind)
             assert await site.end_of(request_id) == WHOLE
@@ -67,7 +67,7 @@ class TestReset:
     async def test_ends_the_transaction_that_is_waited_for(self, kind: str, reason: str, tmp_path: Path) -> None:
         async with firmware_site(tmp_path, TWO) as site:
             await charge(site)
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await site.reached(State.WAITING_FOR_TRANSACTIONS)
             await reset(site, kind)
             assert (await site.central_system.expect("StopTransaction"))["reason"] == reason
@@ -79,7 +79,7 @@ class TestReset:
         """The Central System has ordered this reboot itself: InstallRebooting would tell of another one."""
         async with firmware_site(tmp_path, GOES_ON) as site:
             await charge(site)
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await site.reached(State.WAITING_FOR_REBOOT)
             assert await site.central_system.call("Reset", {"type": kind}) == {"status": "Accepted"}
             await site.central_system.expect("BootNotification", match={"firmwareVersion": "1.1.0"})
@@ -90,7 +90,7 @@ class TestReset:
         """What ends with the agent is the transaction that was waited for: that is no time to begin."""
         async with firmware_site(tmp_path, TWO) as site:
             await charge(site)
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await site.reached(State.WAITING_FOR_TRANSACTIONS)
             assert await site.central_system.call("Reset", {"type": "Hard"}) == {"status": "Accepted"}
             await site.agent.logged("state in", 2)
@@ -122,7 +122,7 @@ class TestEnd:
         """The end of the agent ends the transaction that is waited for, and nothing follows from that any more."""
         async with firmware_site(tmp_path, tables) as site:
             await charge(site)
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await site.reached(state)
             assert await site.agent.stop() == 0
             assert (site.heard(request_id), site.agent.said().count("state in")) == (told, 1)
@@ -135,7 +135,7 @@ class TestHeldConnector:
         async with firmware_site(tmp_path, TWO) as site:
             call = site.central_system.call
             await charge(site)
-            request_id, _ = await site.order(site.publisher.publish("1.1.0"))
+            request_id, _ = await site.order(site.publisher.publish("1.1.0"), retry_interval=0)
             await shown(site, 2, "Unavailable")
             start = {"idTag": CARD, "connectorId": 2}
             assert await call("RemoteStartTransaction", start) == {"status": "Rejected"}
