@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from chargepoint.allowance import Allowance
 from chargepoint.database import Database
 from chargepoint.foundation import Foundation
 from chargepoint.free_space import MIB
@@ -30,7 +31,7 @@ from chargepoint.status_delivery import StatusDelivery
 from chargepoint.transfer_fault import TransferFailed, TransferFault
 from logs.request import Retrying, UploadRequest
 from logs.security_log_export import SecurityLogExport
-from logs.status import LogKind, UploadStatus
+from logs.status import Answer, LogKind, UploadStatus
 from logs.upload_port import ContentFailed, JournalFailed, LogContent, Progress, UploadRefused
 from logs.uploader import Accepted, Uploader
 from security import durable
@@ -40,6 +41,9 @@ SPOOL_DIRECTORY: Final = "uploads"
 MAX_BOOT_WAIT: Final = timedelta(
     minutes=10
 )  #: time; the network is there by then, or another try is as good as this one
+MAX_ORDERS: Final = 100  #: requests for logs; at once, more than any operator sends
+ORDER_INTERVAL: Final = timedelta(minutes=1)  #: time; one more request each: a file a minute wears no flash out
+MAX_LOCATION_CHARACTERS: Final = 2_048  #: characters; what transfer_location.py takes, and what is worth keeping
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +149,7 @@ class LogUploads:
         self._numbers = itertools.count(1)
         self._booted = booted
         self._was_asked = False
+        self._orders = Allowance(MAX_ORDERS, ORDER_INTERVAL)
         guarded = {kind: _Content(content) for kind, content in contents.items()}
 
         def job(name: str, make_request: Callable[[Any], Any]) -> Uploader:
@@ -201,6 +206,9 @@ class LogUploads:
             oldest: begin of the window.
             latest: end of the window.
         """
+        if (obstacle := self._obstacle(location)) is not None:
+            _log.warning("%s is asked for and not uploaded: %s", kind, obstacle)
+            return Accepted(Answer.REJECTED)
         self._was_asked = True
         retrying, remarks = self._retrying.asked(retries, retry_interval_s)
         for remark in remarks:
@@ -214,6 +222,14 @@ class LogUploads:
             latest=latest,
         )
         return await (self.diagnostics if request_id is None else self.log).request(request)
+
+    def _obstacle(self, location: str) -> str | None:
+        """Say what speaks against keeping a request (docs/decisions/0086), None where nothing does."""
+        if len(location) > MAX_LOCATION_CHARACTERS:  # OCPP 1.6 bounds none in GetDiagnostics.req
+            return f"its location has more than {MAX_LOCATION_CHARACTERS} characters"
+        if not self._orders.take():
+            return f"more than {MAX_ORDERS} came at once; one more is taken each {ORDER_INTERVAL}"
+        return None
 
     async def log_status(self) -> Any:
         """Return the LogStatusNotification.req of this moment, for a trigger (N01.FR.12)."""

@@ -11,8 +11,8 @@ import pytest
 from chargepoint import log_upload
 from chargepoint.database import Database
 from chargepoint.history import History
-from chargepoint.job_journal import JobJournal
-from chargepoint.log_upload import STATUS_OF, LogUploads
+from chargepoint.job_journal import LOG_UPLOAD, JobJournal
+from chargepoint.log_upload import MAX_LOCATION_CHARACTERS, MAX_ORDERS, STATUS_OF, LogUploads
 from chargepoint.state import StateUnusable
 from chargepoint.state_schema import MIGRATIONS
 from chargepoint.status_delivery import StatusDelivery
@@ -134,6 +134,19 @@ async def test_requests_without_an_id_are_told_apart(bench: Bench) -> None:
     assert await bench.ask(None) == "AcceptedCanceled"
     assert await bench.owed("diagnostics upload") == []
     assert "request_id" not in bench.uploads.status()["diagnostics_upload"]  # type: ignore[operator]
+
+
+async def test_a_flood_wears_no_flash_out(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    answers = [await bench.ask(number) for number in range(MAX_ORDERS + 2)]
+    assert "Rejected" not in answers[:MAX_ORDERS]
+    assert answers[MAX_ORDERS:] == ["Rejected", "Rejected"]
+    assert f"more than {MAX_ORDERS} came at once" in caplog.text
+    assert await bench.over() is UploadStatus.UPLOADED
+
+
+async def test_a_location_that_is_worth_nothing_is_not_kept(bench: Bench) -> None:
+    assert await bench.ask(location="ftp://h/".ljust(MAX_LOCATION_CHARACTERS + 1, "x")) == "Rejected"
+    assert await JobJournal(bench.database, LOG_UPLOAD).load() is None
 
 
 async def test_status_shows_both(bench: Bench) -> None:
