@@ -6,48 +6,23 @@ Not done here: what an update does (firmware/), whom it trusts (firmware_trust.p
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from chargepoint.clock import Clock
 from chargepoint.events import EventDoor
 from chargepoint.history import History
-from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal
-from chargepoint.state import StateUnusable
+from chargepoint.job_journal import FIRMWARE_UPDATE
 from chargepoint.status_delivery import StatusDelivery
 from chargepoint.transfer import TransferFailed, TransferFault, Transfers
-from firmware import command
-from firmware.port import Fetched, FetchProgress, FetchRefused, JournalFailed
+from firmware.port import Fetched, FetchProgress, FetchRefused
 from security.event import SecurityEventType
 
 LONGEST_SLEEP: Final = timedelta(seconds=5)  #: time; between two looks at the clock, which may be set meanwhile
 DISK_RETRY: Final = timedelta(minutes=1)  #: time; until an event that the disk refused is recorded again
 MAX_NETWORK_WAIT: Final = timedelta(minutes=10)  #: time; after a start; the network is there by then, or does not come
-
-
-class FirmwareJournal:
-    """The journal of firmware updates, with the errors of the wing."""
-
-    def __init__(self, journal: JobJournal) -> None:
-        self._journal = journal
-
-    async def load(self) -> dict[str, Any] | None:
-        """As the port says."""
-        try:
-            return await self._journal.load()
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
-
-    async def commit(
-        self, snapshot: dict[str, Any], reports: Sequence[command.Report] = (), *, withdraw: int | None = None
-    ) -> None:
-        """As the port says."""
-        try:
-            await self._journal.commit(snapshot, reports, withdraw=withdraw)
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
 
 
 class Downloads:

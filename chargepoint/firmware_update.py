@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from chargepoint.charging import Charging
 from chargepoint.database import Database
-from chargepoint.firmware_host import Downloads, FirmwareHost, FirmwareJournal
+from chargepoint.firmware_host import Downloads, FirmwareHost
 from chargepoint.firmware_settings import FirmwareSettings
 from chargepoint.foundation import Foundation
 from chargepoint.free_space import MIB
 from chargepoint.history import History
-from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal, Report
+from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal, Report, WingJournal
 from chargepoint.payload import call, enums
 from chargepoint.state import StateUnusable
 from chargepoint.status_delivery import StatusDelivery
 from firmware.no_installer import NoInstaller
+from firmware.port import JournalFailed
 from firmware.record import Policy
 from firmware.request import FirmwareRequest
 from firmware.status import answer_to_trigger, plain_status
@@ -109,7 +110,7 @@ class FirmwareUpdates:
     ) -> None:
         self._journal = JobJournal(database, FIRMWARE_UPDATE)
         self._host = host
-        self._updater = Updater(FirmwareJournal(self._journal), worker, policy, can_install=can_install)
+        self._updater = Updater(WingJournal(self._journal, JournalFailed), worker, policy, can_install=can_install)
         delivery.add(self._journal, _notification)
 
     async def open(self) -> None:

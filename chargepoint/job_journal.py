@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from chargepoint.database import Database
+from chargepoint.state import StateUnusable
 
 MAX_OWED_REPORTS: Final = 32  #: reports; of one job: a whole firmware update makes 12, and the next withdraws them
 
@@ -244,3 +245,32 @@ def _to_text(request_id: int | None) -> str | None:
 
 def _from_text(text: str | None) -> int | None:
     return None if text is None else int(text)
+
+
+class WingJournal:
+    """The journal of one job as the wing that does it knows it: what the disk refuses is an error of the wing's own.
+
+    Args:
+        journal: of the job.
+        failed: the error that the wing's port `Journal` names.
+    """
+
+    def __init__(self, journal: JobJournal, failed: type[Exception]) -> None:
+        self._journal = journal
+        self._failed = failed
+
+    async def load(self) -> dict[str, Any] | None:
+        """As `JobJournal.load`."""
+        try:
+            return await self._journal.load()
+        except StateUnusable as error:
+            raise self._failed(str(error)) from error
+
+    async def commit(
+        self, snapshot: dict[str, Any], reports: Sequence[Report] = (), *, withdraw: int | None = None
+    ) -> None:
+        """As `JobJournal.commit`."""
+        try:
+            await self._journal.commit(snapshot, reports, withdraw=withdraw)
+        except StateUnusable as error:
+            raise self._failed(str(error)) from error

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -24,7 +24,7 @@ from chargepoint.database import Database
 from chargepoint.foundation import Foundation
 from chargepoint.free_space import MIB
 from chargepoint.history import History
-from chargepoint.job_journal import DIAGNOSTICS_UPLOAD, LOG_UPLOAD, JobJournal
+from chargepoint.job_journal import DIAGNOSTICS_UPLOAD, LOG_UPLOAD, JobJournal, WingJournal
 from chargepoint.payload import call, enums
 from chargepoint.state import StateUnusable
 from chargepoint.status_delivery import StatusDelivery
@@ -157,7 +157,7 @@ class LogUploads:
             delivery.add(journal, make_request)
             return Uploader(
                 name,
-                journal=_Journal(journal),
+                journal=WingJournal(journal, JournalFailed),
                 port=_Port(name, transfers, history, self._wait_for_network),
                 contents=guarded,
                 directory=self._directory,
@@ -256,27 +256,6 @@ class LogUploads:
     def _tidy(self) -> None:
         durable.make_directory(self._directory)
         durable.sweep(self._directory)
-
-
-class _Journal:
-    """A journal whose faults are those that the wing knows."""
-
-    def __init__(self, journal: JobJournal) -> None:
-        self._journal = journal
-
-    async def load(self) -> dict[str, Any] | None:
-        try:
-            return await self._journal.load()
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
-
-    async def commit(
-        self, snapshot: dict[str, Any], reports: Sequence[Any] = (), *, withdraw: int | None = None
-    ) -> None:
-        try:
-            await self._journal.commit(snapshot, reports, withdraw=withdraw)
-        except StateUnusable as error:
-            raise JournalFailed(str(error)) from error
 
 
 class _Content:

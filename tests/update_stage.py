@@ -20,12 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chargepoint.clock import Clock
 from chargepoint.database import Database
-from chargepoint.firmware_host import FirmwareJournal
 from chargepoint.firmware_trust import FirmwareTrust
-from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal
+from chargepoint.job_journal import FIRMWARE_UPDATE, JobJournal, WingJournal
 from chargepoint.state_schema import MIGRATIONS
 from firmware.installer import Image, InstallerUnavailable, Outcome, Slots, Tell
-from firmware.port import Fetched, FetchProgress, FetchRefused
+from firmware.port import Fetched, FetchProgress, FetchRefused, JournalFailed
 from firmware.record import Policy
 from firmware.request import FirmwareRequest
 from firmware.simulated_slots import SimulatedSlots
@@ -369,7 +368,7 @@ class Stage:
             pause_while_charging=self.pause_while_charging,
             report_wait=self.report_wait,
         )
-        return Updater(FirmwareJournal(self.journal), worker, self.policy)
+        return Updater(WingJournal(self.journal, JournalFailed), worker, self.policy)
 
 
 async def kill(updater: Updater) -> None:

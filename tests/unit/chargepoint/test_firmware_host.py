@@ -13,7 +13,7 @@ from chargepoint.clock import Clock
 from chargepoint.database import Database
 from chargepoint.database_error import DatabaseFailed
 from chargepoint.events import EventDoor
-from chargepoint.firmware_host import Downloads, FirmwareHost, FirmwareJournal
+from chargepoint.firmware_host import Downloads, FirmwareHost
 from chargepoint.firmware_settings import FirmwareSettings
 from chargepoint.firmware_update import policy_of
 from chargepoint.history import History
@@ -22,7 +22,7 @@ from chargepoint.state_schema import MIGRATIONS
 from chargepoint.status_delivery import StatusDelivery
 from chargepoint.transfer import Download, TransferFailed, TransferFault
 from firmware.command import Report
-from firmware.port import FetchRefused, JournalFailed
+from firmware.port import FetchRefused
 from firmware.record import Policy
 from logs.security_log import SecurityLog
 from security.event import SecurityEventType
@@ -192,25 +192,6 @@ class TestDownloads:
         fetch, _ = downloads(door, asyncio.Event().wait)
         await fetch.fetch(LOCATION, tmp_path / "image", lambda progress: None)
         assert door.asked
-
-
-class TestJournal:
-    async def test_a_database_that_fails_fails_in_the_words_of_the_wing(
-        self, database: Database, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        journal = FirmwareJournal(JobJournal(database, FIRMWARE_UPDATE))
-        await journal.commit({"state": "x"})
-        assert await journal.load() == {"state": "x"}
-
-        async def broken(self: Database, work: Any) -> None:
-            raise DatabaseFailed(Path("state.db"), "it is gone", "look for it")
-
-        monkeypatch.setattr(Database, "read", broken)
-        monkeypatch.setattr(Database, "write", broken)
-        with pytest.raises(JournalFailed, match="it is gone"):
-            await journal.load()
-        with pytest.raises(JournalFailed, match="it is gone"):
-            await journal.commit({})
 
 
 def test_the_table_becomes_the_policy_of_the_machine() -> None:

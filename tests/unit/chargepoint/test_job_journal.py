@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chargepoint.database import Database
-from chargepoint.database_error import DatabaseError
-from chargepoint.job_journal import MAX_OWED_REPORTS, JobJournal, SentReport
+from chargepoint.database_error import DatabaseError, DatabaseFailed
+from chargepoint.job_journal import FIRMWARE_UPDATE, MAX_OWED_REPORTS, JobJournal, SentReport, WingJournal
 from chargepoint.state_schema import MIGRATIONS
 
 
@@ -152,3 +153,25 @@ async def test_who_delivers_is_told_of_each_commit_and_of_what_was_withdrawn(jou
     await journal.commit({})
     await journal.commit({}, withdraw=7)
     assert told == [None, 7]
+
+
+class Unkept(Exception):
+    pass
+
+
+async def test_a_database_that_fails_fails_in_the_words_of_the_wing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = WingJournal(JobJournal(database, FIRMWARE_UPDATE), Unkept)
+    await journal.commit({"state": "x"})
+    assert await journal.load() == {"state": "x"}
+
+    async def broken(self: Database, work: Any) -> None:
+        raise DatabaseFailed(Path("state.db"), "it is gone", "look for it")
+
+    monkeypatch.setattr(Database, "read", broken)
+    monkeypatch.setattr(Database, "write", broken)
+    with pytest.raises(Unkept, match="it is gone"):
+        await journal.load()
+    with pytest.raises(Unkept, match="it is gone"):
+        await journal.commit({})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chargepoint.firmware_host import FirmwareJournal
+from chargepoint.job_journal import WingJournal
 from firmware import updater, worker
 from firmware.installer import Image
 from firmware.port import FetchRefused, JournalFailed
@@ -129,15 +129,15 @@ class TestRestart:
         stage.world.gate.clear()
         await stage.ask()
         await stage.world.fetched_times(1)
-        commit, failures = FirmwareJournal.commit, [2]
+        commit, failures = WingJournal.commit, [2]
 
-        async def failing(self: FirmwareJournal, *about: Any, **more: Any) -> None:
+        async def failing(self: WingJournal, *about: Any, **more: Any) -> None:
             if failures[0]:
                 failures[0] -= 1
                 raise JournalFailed("the disk is full")
             await commit(self, *about, **more)
 
-        monkeypatch.setattr(FirmwareJournal, "commit", failing)
+        monkeypatch.setattr(WingJournal, "commit", failing)
         await stage.killed()
         stage.world.gate.set()
         await stage.until(State.REBOOTING)
