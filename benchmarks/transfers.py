@@ -1,7 +1,8 @@
 """How fast files come and go beside the `curl` program, what that takes of memory, and what it does to the event loop.
 
 Guaranteed: the server is a process of its own and the same for both; ours runs in a fresh process each time; ours and
-curl go by turns. A download of ours is hashed and on the disk when its time is taken; the other is hashed only.
+curl go by turns. A download of ours is on the disk, hashed and verified when its time is taken; the other is only
+hashed.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from typing import Any, Final
 from benchmarks.bed import Bed
 from benchmarks.process import Broken
 from benchmarks.result import Of, Row, Wish
+from chargepoint.simulation.firmware_signing import sha256_of, sign
+from chargepoint.simulation.pki import Pki
 
 HERE: Final = Path(__file__).parent
 MIB: Final = 1_048_576
@@ -42,23 +45,24 @@ async def measure(bed: Bed) -> list[Row]:
         directory = Path(name)
         file = directory / "file"
         await asyncio.to_thread(_fill, file, size_bytes)
+        signed = await asyncio.to_thread(_sign, file)
         async with _server(file) as (http, ftp):
             rows = []
             for what, kind, url in (
                 ("upload by http", "upload", f"http://127.0.0.1:{http}/log"),
                 ("upload by ftp", "upload", f"ftp://127.0.0.1:{ftp}/log"),
-                ("download by http with SHA-256", "download", f"http://127.0.0.1:{http}/image"),
+                ("download by http with SHA-256 and signature", "download", f"http://127.0.0.1:{http}/image"),
             ):
-                rows += await _compared(what, kind, url, file, size_bytes, quick=bed.quick)
+                rows += await _compared(what, kind, url, file, signed, quick=bed.quick)
     return rows
 
 
-async def _compared(what: str, kind: str, url: str, file: Path, size_bytes: int, *, quick: bool) -> list[Row]:
+async def _compared(what: str, kind: str, url: str, file: Path, signed: tuple[str, str], *, quick: bool) -> list[Row]:
     ours, bare = [], []
     for _ in range(QUICK_REPETITIONS if quick else REPETITIONS):
         bare.append(await _curl(kind, url, file))
-        ours.append(await _ours(kind, url, file))
-    mib = size_bytes / MIB
+        ours.append(await _ours(kind, url, file, signed))
+    mib = (QUICK_FILE_BYTES if quick else FILE_BYTES) / MIB
     return [
         Row(
             f"{what}, {mib:.0f} MiB, beside curl",
@@ -78,9 +82,10 @@ async def _compared(what: str, kind: str, url: str, file: Path, size_bytes: int,
     ]
 
 
-async def _ours(kind: str, url: str, file: Path) -> dict[str, Any]:
+async def _ours(kind: str, url: str, file: Path, signed: tuple[str, str]) -> dict[str, Any]:
     target = file.with_name("fetched") if kind == "download" else file
-    found: dict[str, Any] = json.loads(await _run(sys.executable, "-m", "benchmarks.transfer_run", kind, url, target))
+    told = (kind, url, target, *signed)
+    found: dict[str, Any] = json.loads(await _run(sys.executable, "-m", "benchmarks.transfer_run", *told))
     if kind == "download":
         target.unlink()
     return found
@@ -143,3 +148,9 @@ def _fill(file: Path, size_bytes: int) -> None:
     with file.open("wb") as content:
         for _ in range(size_bytes // MIB):
             content.write(os.urandom(MIB))
+
+
+def _sign(file: Path) -> tuple[str, str]:
+    """Return a signing certificate and the signature over the file."""
+    signing = Pki.create().firmware_signing_certificate()
+    return signing.certificate_pem.decode(), sign(sha256_of(file), signing)

@@ -8,10 +8,15 @@ security/durable.py, for which a process that ends is no more than a power cut.
 Not bounded here: there is one name to resolve a try, and each resolver gives up by itself within a minute.
 """
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
+
+NICENESS: Final = 10  #: steps; of 19: the event loop goes first, and nothing stands still where others work
 
 
 class DaemonThreads(ThreadPoolExecutor):
@@ -36,3 +41,11 @@ class DaemonThreads(ThreadPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for nothing."""
+
+
+def stand_back() -> None:
+    """Let the calling thread have what others leave of the processors; the event loop has other work than files."""
+    if sys.platform == "linux":  # elsewhere no thread has a priority of its own that could be set so
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + NICENESS, 19))

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from chargepoint.thread import DaemonThreads
+from chargepoint.thread import DaemonThreads, stand_back
 from chargepoint.transfer_fault import TransferFailed, TransferFault
 from chargepoint.transfer_protocols import Protocols
 from chargepoint.transfer_settings import TransferSettings
@@ -165,7 +165,11 @@ class Transfers:
         return place
 
     async def _carry_out(self, work: Callable[[], _T], watch: Watch, target: Path | None = None) -> _T:
-        future = asyncio.wrap_future(self._threads.submit(work))
+        def work_behind_the_event_loop() -> _T:
+            stand_back()  # and with it the threads that it starts
+            return work()
+
+        future = asyncio.wrap_future(self._threads.submit(work_behind_the_event_loop))
         future.add_done_callback(_hear)
         if target is not None:
             self._ends[target] = future
