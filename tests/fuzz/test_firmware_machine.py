@@ -5,6 +5,7 @@ Hypothesis decides what each piece of work comes to, and strikes between any two
 a second request, a file that is exchanged, a fault of ours.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,13 +17,14 @@ from hypothesis import strategies as st
 from firmware import command, event
 from firmware.command import Command, Report
 from firmware.event import Event, Found
-from firmware.machine import Update
+from firmware.machine import TRANSITIONS, Update
 from firmware.order import RECORDING
 from firmware.record import Policy
 from firmware.state import State, Stopping
 from tests.updating import HOUR, NOW, OTHER_SHA256, SHA256, assert_legal, request
 
 MAX_STEPS = 60
+CUTS = ("cut before", "cut behind", "cut while it runs", "goes on")  # an installation whose outcome is never heard
 ENOUGH_STEPS = 100  # for an update to end, once nothing strikes any more
 
 POLICIES = st.builds(
@@ -47,6 +49,17 @@ class Chance:
         return choices[0] if self.kind else self._data.draw(st.sampled_from(choices))
 
 
+class Dice(Chance):
+    """What happens, as dice decide: without the liking of Hypothesis for what is simple, so that walks go far."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(None)
+        self._dice = random.Random(seed)  # noqa: S311 - nothing secret
+
+    def picks(self, *choices: Any) -> Any:
+        return choices[0] if self.kind else self._dice.choice(choices)
+
+
 @dataclass
 class Device:
     """What is so in the world: on the disk, in the slots, at the connectors.
@@ -61,6 +74,7 @@ class Device:
         held: no transaction can begin; forgotten by a kill.
         charging: a transaction runs.
         checked: the file was found good in this process, and nothing was installed since.
+        taken: the rows of the table by which it went.
     """
 
     chance: Chance
@@ -76,10 +90,13 @@ class Device:
     charging: bool = False
     checked: bool = False
     now: Any = NOW
+    taken: set[tuple[State, type[Event]]] = field(default_factory=set)
 
     def take(self, update: Update, what: Event) -> list[Command]:
         """A step: the machine first, then the disk."""
+        was = update.state
         orders = update.receive(what)
+        self.taken.add((was, type(what)))
         self.snapshot = update.snapshot()
         self.told += [each.status for each in orders if isinstance(each, Report)]
         return [each for each in orders if not isinstance(each, Report)]
@@ -115,7 +132,7 @@ class Device:
             case command.FollowInstall():
                 self.found = replace(self.found, installing=False)
                 if picks(True, False):
-                    self._complete(at_once=False)
+                    self._complete(at_once=picks(False, True))
                 return event.InstallFollowed(self.now, self.found)
             case command.Withdraw():
                 if not picks(True, False):
@@ -172,7 +189,7 @@ class Device:
         may_charge = self.policy.charging_during_install
         assert may_charge or (self.held and not self.charging), "somebody charges, or may begin to"
         self.checked = False
-        match self.chance.picks("reboot", "at once", "fails", "refused", "cut before", "cut behind", "goes on"):
+        match self.chance.picks("reboot", "at once", "fails", "refused", *CUTS):
             case "reboot":
                 self._complete(at_once=False)
                 return event.RebootRequired(self.now)
@@ -183,8 +200,8 @@ class Device:
                 return event.InstallFailed("the flash is worn")
             case "refused":
                 return event.VerificationFailed("for another board")
-            case "cut behind":
-                self._complete(at_once=False)
+            case "cut behind" | "cut while it runs" as cut:
+                self._complete(at_once=cut == "cut while it runs")
             case "goes on":
                 self.found = replace(self.found, installing=True)
         return None  # the outcome is never heard
@@ -268,7 +285,11 @@ def test_an_update_tells_the_truth_and_ends(
     """It goes well for some steps, so that trouble strikes late ones as often as early ones."""
     device = Device(Chance(data), policy, genuine)
     device.charging = charging
-    update = Update.of(wanted, policy)
+    live(device, Update.of(wanted, policy), calm)
+
+
+def live(device: Device, update: Update, calm: int) -> None:
+    """An update from its answer to its end."""
     device.snapshot = update.snapshot()
     orders = device.take(update, event.Begun(NOW, held=device.chance.picks(False, True)))
     for step in range(MAX_STEPS):
@@ -322,3 +343,33 @@ def test_a_second_request_silences_the_first(policy: Policy, wanted: Any, steps:
         update, orders = go_on(device, update, orders)
     assert (device.told, device.installations, device.held) == (told, installations, False)
     assert not Update.restore(device.snapshot, policy).expects_restart
+
+
+SEEDS = 3000
+NOT_WALKED = {
+    *((state, event.Stopped) for state in State),  # a second request: above
+    (State.ACCEPTED, event.Restarted),  # a walk begins with the answer
+    (State.ACCEPTED, event.JobFailed),
+    *((state, event.JobFailed) for state in RECORDING),  # what is recorded there is so
+    (State.RECORDING_ROLL_BACK, event.EventRecorded),  # a device of these tests does not go back on what it was told
+    (State.RECORDING_ROLL_BACK, event.Restarted),
+}
+
+
+def test_walks_take_every_row_of_the_table() -> None:
+    """Long walks, late blows: what holds at any time is looked at in every state, behind every event."""
+    taken: set[tuple[State, type[Event]]] = set()
+    for seed in range(SEEDS):
+        dice = random.Random(seed)  # noqa: S311 - nothing secret
+        policy = Policy(
+            charging_during_install=dice.random() < 0.5,
+            max_wait=dice.choice([None, HOUR]),
+            retries=dice.randrange(3),
+        )
+        retrieve, install = dice.choice([-HOUR, HOUR]), dice.choice([None, -HOUR, 2 * HOUR])
+        wanted = request(retrieve_date_time=NOW + retrieve, install_date_time=install and NOW + install)
+        device = Device(Dice(seed), policy, genuine=dice.random() < 0.8)
+        device.charging = dice.random() < 0.5
+        live(device, Update.of(wanted, policy), calm=dice.randrange(17))
+        taken |= device.taken
+    assert set(TRANSITIONS) - taken == NOT_WALKED & set(TRANSITIONS)
