@@ -80,7 +80,8 @@ class Certificate:
         """Read all that is ever asked of it.
 
         Raises:
-            CertificateError: a part of it cannot be read, or its serial number is not one (A00.FR.508).
+            CertificateError: a part of it cannot be read, its serial number is not one (A00.FR.508), or its signature
+                could be written in another way too.
         """
         try:
             # Read now and thrown away, because `cryptography` parses these only when they are asked for.
@@ -100,6 +101,8 @@ class Certificate:
             raise CertificateError("a part of the certificate is damaged or of an unknown kind") from error
         if not 0 < certificate.serial_number < 1 << (8 * MAX_SERIAL_BYTES):
             raise CertificateError(f"the serial number is not a positive number of at most {MAX_SERIAL_BYTES} bytes")
+        if read.der[-len(certificate.signature) - 1]:  # how many bits of its last byte do not count: nothing signs that
+            raise CertificateError("its signature is not a whole number of bytes: it is not as its issuer has made it")
         return read
 
     @property

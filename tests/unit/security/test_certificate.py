@@ -139,6 +139,15 @@ class TestTheDoor:
         text = patched(make(serial_number=0x55).pem, b"\x02\x01\x55", bytes((2, 1, first)))
         assert "serial number" in refusal(text) or "damaged" in refusal(text)
 
+    def test_refuses_a_signature_of_which_bits_do_not_count(self, root: Made) -> None:
+        # The parser takes it where those bits are zero, which those of one signature in two are.
+        made = next(made for made in (make(issuer=root) for _ in range(200)) if not made.x509.signature[-1] & 1)
+        der = bytearray(made.x509.public_bytes(Encoding.DER))
+        der[-len(made.x509.signature) - 1] = 1
+        text = f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n"
+        with pytest.raises(CertificateError, match="not a whole number of bytes"):
+            parse_one(text)
+
     @pytest.mark.requirement("A00.FR.508")
     def test_refuses_a_serial_number_that_hash_data_cannot_hold(self) -> None:
         assert make(serial_number=(1 << 159) - 1).certificate.serial_number == "7" + "F" * 39
