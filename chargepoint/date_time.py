@@ -42,3 +42,8 @@ def write_date_time(instant: datetime) -> str:
     if instant.tzinfo is None:
         raise ValueError("a naive datetime has no place on the wire")
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_optional_date_time(text: str | None) -> datetime | None:
+    """Read a field that may be missing; as `read_date_time`."""
+    return None if text is None else read_date_time(text)

@@ -3,10 +3,9 @@
 UpdateFirmware.req of OCPP 1.6 has no handler here, nor anywhere (L01.FR.20).
 """
 
-from datetime import datetime
 from typing import Any
 
-from chargepoint.date_time import read_date_time
+from chargepoint.date_time import read_date_time, read_optional_date_time
 from chargepoint.handlers.domain import Domain
 from chargepoint.payload import call_result, enums
 from chargepoint.rpc import Reply
@@ -20,7 +19,7 @@ async def signed_update_firmware(domain: Domain, request: Any) -> Reply:
         request_id=request.request_id,
         location=firmware["location"],
         retrieve_date_time=read_date_time(firmware["retrieve_date_time"]),
-        install_date_time=_instant(firmware.get("install_date_time")),
+        install_date_time=read_optional_date_time(firmware.get("install_date_time")),
         signing_certificate=firmware["signing_certificate"],
         signature=firmware["signature"],
         retries=request.retries,
@@ -33,7 +32,3 @@ async def signed_update_firmware(domain: Domain, request: Any) -> Reply:
 
     conf = call_result.SignedUpdateFirmware(status=enums.UpdateFirmwareStatus(accepted.answer.value))
     return Reply(conf, then=begin)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else read_date_time(text)

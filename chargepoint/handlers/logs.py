@@ -1,9 +1,8 @@
 """Requests for logs: GetLog.req of the white paper (N01) and GetDiagnostics.req of OCPP 1.6."""
 
-from datetime import datetime
 from typing import Any
 
-from chargepoint.date_time import read_date_time
+from chargepoint.date_time import read_optional_date_time
 from chargepoint.handlers.domain import Domain
 from chargepoint.payload import call_result, enums
 from chargepoint.rpc import Reply, Then
@@ -20,8 +19,8 @@ async def get_log(domain: Domain, request: Any) -> Reply:
         request_id=request.request_id,
         retries=request.retries,
         retry_interval_s=request.retry_interval,
-        oldest=_instant(wanted.get("oldest_timestamp")),
-        latest=_instant(wanted.get("latest_timestamp")),
+        oldest=read_optional_date_time(wanted.get("oldest_timestamp")),
+        latest=read_optional_date_time(wanted.get("latest_timestamp")),
     )
     conf = call_result.GetLog(status=enums.LogStatus(accepted.status), filename=accepted.file_name)
     return Reply(conf, then=_begin(accepted))
@@ -35,14 +34,10 @@ async def get_diagnostics(domain: Domain, request: Any) -> Reply:
         request_id=None,
         retries=request.retries,
         retry_interval_s=request.retry_interval,
-        oldest=_instant(request.start_time),
-        latest=_instant(request.stop_time),
+        oldest=read_optional_date_time(request.start_time),
+        latest=read_optional_date_time(request.stop_time),
     )
     return Reply(call_result.GetDiagnostics(file_name=accepted.file_name), then=_begin(accepted))
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else read_date_time(text)
 
 
 def _begin(accepted: Accepted) -> Then | None:
