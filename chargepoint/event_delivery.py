@@ -23,7 +23,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 from chargepoint.date_time import write_date_time
-from chargepoint.frame import ErrorCode
 from chargepoint.payload import call
 from chargepoint.rpc_port import CallErrorReceived, CallTimedOut, ConnectionLost, InvalidAnswer
 from chargepoint.state import StateUnusable
@@ -34,8 +33,6 @@ CONFIRMATION_DELAY: Final = timedelta(seconds=1)  #: time; on a slow link groups
 MAX_REPEATED_EVENTS: Final = 64  #: events; after a crash: a group on its way to the disk and the one behind it
 MAX_RETRY_WAIT: Final = timedelta(minutes=5)  #: time; the wait that grows after time-outs and refusals is no longer
 DISK_RETRY: Final = timedelta(minutes=1)  #: time; until a failing disk is tried again
-
-_UNKNOWN_MESSAGE: Final = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +125,7 @@ class EventDelivery:
             try:
                 await send(request)
             except (CallErrorReceived, InvalidAnswer) as refusal:
-                if isinstance(refusal, CallErrorReceived) and refusal.code in _UNKNOWN_MESSAGE:
+                if isinstance(refusal, CallErrorReceived) and refusal.lacks_message:
                     self._resting = True
                     _log.warning("security events wait until the Central System accepts a boot again: %s", refusal)
                     return False

@@ -60,6 +60,11 @@ class CallErrorReceived(CallFailed):
         self.code = code
         self.description = description
 
+    @property
+    def lacks_message(self) -> bool:
+        """Whether the Central System does not have this message at all: to say it again changes nothing."""
+        return self.code in (ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value)
+
 
 class CallTimedOut(CallFailed):
     """Raised when no answer came in time, though the peer's WebSocket lives."""

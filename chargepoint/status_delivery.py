@@ -25,7 +25,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from chargepoint.frame import ErrorCode
 from chargepoint.job_journal import JobJournal, OwedReport, Report
 from chargepoint.rpc_port import CallErrorReceived, CallTimedOut, ConnectionLost, InvalidAnswer
 from chargepoint.state import StateUnusable
@@ -34,8 +33,6 @@ MAX_REFUSALS: Final = 3  #: attempts; a refused report is set aside then, as [se
 RETRY: Final = timedelta(seconds=10)  #: time; after the first refusal or time-out, grows by as much with each
 MAX_RETRY_WAIT: Final = timedelta(minutes=5)  #: time; the wait is no longer: a job tells how it is now
 DISK_RETRY: Final = timedelta(minutes=1)  #: time; until a failing disk is tried again
-
-_UNKNOWN_MESSAGE: Final = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 
 _log = logging.getLogger(__name__)
 
@@ -225,7 +222,7 @@ class _Line:
 
     async def _note_refusal(self, report: OwedReport, refusal: Exception) -> bool:
         job = self._journal.job
-        if isinstance(refusal, CallErrorReceived) and refusal.code in _UNKNOWN_MESSAGE:
+        if isinstance(refusal, CallErrorReceived) and refusal.lacks_message:
             self._resting = True
             self._note_change()
             _log.warning("%s: statuses wait until the Central System accepts a boot again: %s", job, refusal)
